@@ -12,7 +12,8 @@
 #include <vdisk/error.h>
 
 /** CLOCK_MONOTONIC nanoseconds; 0: none. */
-extern _Thread_local uint64_t vd_deadline;
+/* initial-exec: read on every transfer, so spare the call that finds it in a shared library. */
+extern _Thread_local uint64_t vd_deadline __attribute__((tls_model("initial-exec")));
 
 uint64_t vd_now_ns(void);
 /** VD_ETIMEDOUT with a text once the deadline has passed, else 0. */

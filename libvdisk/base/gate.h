@@ -43,7 +43,8 @@ struct vd_grace {
 	uint64_t waiting;
 };
 
-extern _Thread_local uint32_t vd_gate_stripe_of_thread; /* 0: none yet, else stripe + 1 */
+/* 0: none yet, else stripe + 1 */
+extern _Thread_local uint32_t vd_gate_stripe_of_thread __attribute__((tls_model("initial-exec")));
 uint32_t vd_gate_choose_stripe(void);
 
 static inline uint32_t vd_gate_stripe(void)
