@@ -48,6 +48,7 @@ struct vhdx_header {
 	uint16_t log_version, version;
 	uint32_t log_len;
 	uint64_t log_off;
+	uint32_t checksum; /* as found; encoding computes its own */
 };
 
 /** Both headers of a file. */
@@ -124,14 +125,17 @@ void vhdx_geometry_init(struct vhdx_geometry *g, const struct vhdx_params *param
 
 /** False: no valid signature or checksum. Fields are filled in all the same. */
 bool vhdx_header_decode(struct vd_span bytes, struct vhdx_header *header);
-/** Choose the current header, and check its fields (version, log length and place). */
+/**
+ * Choose the current header, and check its fields (version, log length and place). A log of length
+ * 0 passes if log_id is nil: such an image can be read, but has no place to commit a change.
+ */
 int vhdx_headers_choose(struct vhdx_headers *headers, struct vd_error *err);
 /** One copy of the region table; false in *is_valid: signature or checksum is wrong. Errors are for
  *  rules broken by a valid table (overlap, unknown required region ...). */
 int vhdx_regions_decode(struct vd_span bytes, uint64_t at, struct vhdx_regions *regions,
 			bool *is_valid, struct vd_error *err);
-/** The metadata table: checks every entry's bounds, uniqueness, overlap; params->items is filled.
- */
+/** The metadata table: checks every entry's bounds, uniqueness, overlap; params->items is filled
+ *  (vhdx_params_free takes it back, also after an error). */
 int vhdx_items_decode(struct vd_span table, const struct vhdx_region *region,
 		      struct vhdx_params *params, struct vd_error *err);
 /** One known item's content into its member of params. */
@@ -183,7 +187,8 @@ void vhdx_replay_free(struct vhdx_replay *replay);
 uint64_t vhdx_replay_seq(const struct vhdx_replay *replay);
 /** Write it in place, extend the file as the newest entry demands, sync. */
 int vhdx_replay_apply(struct vhdx_replay *replay, struct vd_io *io, struct vd_error *err);
-/** A read-only store that shows `io` as it would be after the replay. Takes the replay over. */
+/** A read-only store that shows `io` as it would be after the replay. Takes the replay over, also
+ *  if it fails. */
 int vhdx_replay_view(struct vd_io **out, struct vhdx_replay *replay, struct vd_io *io,
 		     struct vd_error *err);
 
