@@ -32,6 +32,7 @@ struct vd_format_parent {
 	uint64_t virtual_size;
 	uint32_t logical_sector_size, physical_sector_size, block_size;
 	uint8_t data_write_id[16]; /**< RFC 4122 order */
+	uint8_t disk_id[16]; /**< the child shows the same disk; all zero: it gets one of its own */
 	const char *relative_path; /**< from the new image's folder, with '/' */
 	const char *absolute_path; /**< with '/' */
 };

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How changes become durable: headers, sessions, and the group commit through the log.
+ *
+ * Invariants (docs/vhdx.md has them in full):
+ *   I1  before anything else is written, both headers get a new FileWriteGuid, and before the
+ *       first change that a guest can see a new DataWriteGuid        vhdx_session_begin_slow
+ *   I2  a header goes to the slot that isn't current, with the next sequence number, and is
+ *       synced before the other is touched                           vhdx_headers_update
+ *   I3  a header names a LogGuid only when the log holds a durable entry of it   start_lap
+ *   I4  Tail: each entry is its own, since F2 synced all that earlier ones put in place
+ *   I5  under one LogGuid the log isn't wrapped and nothing in it is overwritten   end_lap
+ *   I6  the file is as long, durably, as the entry says
+ *   I8  one commit is one entry, so that what changes together is replayed together
+ *
+ *            dirty --freeze--> frozen --write_entry, F4--> committed --apply--> clean
+ *              ^                  |
+ *              +------thaw--------+  (the entry could not be written)
+ *
+ * One thread at a time has the committer's role (commit.is_running); flushes that arrive
+ * while it runs wait for the next commit and share it.
+ */
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/deadline.h"
+#include "base/message.h"
+#include "format/vhdx/vhdx.h"
+
+int vhdx_commit_init(struct vhdx *v, struct vd_error *err)
+{
+	struct vhdx_commit *c = &v->commit;
+	size_t room = 2 * (size_t)v->cache.max_dirty;
+
+	c->header = v->headers.slot[v->headers.current];
+	c->slot = v->headers.current;
+	c->is_half = !v->headers.is_valid[!c->slot];
+	c->log_seq = v->log_seq_seen + 1;
+	c->frozen = vd_calloc(room, sizeof(struct vhdx_slot *));
+	c->offs = vd_calloc(room, sizeof(*c->offs));
+	if (!c->frozen || !c->offs)
+		return vd_no_memory(err, room * sizeof(*c->offs), "the commit");
+	c->frozen_room = room;
+	return 0;
+}
+
+void vhdx_commit_free(struct vhdx *v)
+{
+	vd_free_aligned(v->commit.entry);
+	vd_free_aligned(v->commit.pages);
+	vd_free(v->commit.frozen);
+	vd_free(v->commit.offs);
+}
+
+/* Get the committer's role. */
+static int enter(struct vhdx *v, struct vd_error *err)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&v->commit.lock);
+	while (v->commit.is_running && !ret)
+		ret = vd_deadline_wait(&v->commit.cond, &v->commit.lock, err);
+	if (!ret)
+		v->commit.is_running = true;
+	pthread_mutex_unlock(&v->commit.lock);
+	return ret;
+}
+
+static void leave(struct vhdx *v)
+{
+	pthread_mutex_lock(&v->commit.lock);
+	v->commit.is_running = false;
+	pthread_cond_broadcast(&v->commit.cond);
+	pthread_mutex_unlock(&v->commit.lock);
+}
+
+static int sync_file(struct vhdx *v, struct vd_error *err)
+{
+	int ret;
+
+	atomic_store_explicit(&v->has_unsynced, false, memory_order_seq_cst);
+	ret = vd_io_sync(v->file, err);
+	if (ret)
+		atomic_store_explicit(&v->has_unsynced, true, memory_order_seq_cst);
+	return ret;
+}
+
+int vhdx_headers_update(struct vhdx *v, const struct vhdx_header *want, struct vd_error *err)
+{
+	struct vhdx_commit *c = &v->commit;
+	uint8_t *bytes = vd_malloc_aligned(VHDX_PAGE, VHDX_HEADER_SIZE);
+	int ret = 0;
+
+	if (!bytes)
+		return vd_no_memory(err, VHDX_HEADER_SIZE, "a header");
+	for (int i = 0; i < 2 && !ret; i++) {
+		struct vhdx_header header = *want;
+
+		header.seq = c->header.seq + 1;
+		vhdx_header_encode(&header, bytes);
+		c->is_half = true;
+		ret = vd_io_write(v->file, bytes, VHDX_HEADER_SIZE, VHDX_HEADER_OFF(!c->slot), err);
+		if (!ret)
+			ret = sync_file(v, err);
+		if (!ret) {
+			c->slot = !c->slot;
+			c->header = header;
+			c->is_half = i == 0;
+		}
+	}
+	vd_free_aligned(bytes);
+	return ret;
+}
+
+/*
+ * Bring both copies of the region table into line with the one that counts: their pages become
+ * part of the next commit. All are held before the first is changed, so that no entry ever has
+ * half a table.
+ */
+static int repair_regions(struct vhdx *v, struct vd_error *err)
+{
+	struct vhdx_txn txn = {{NULL}, 0};
+	uint64_t *words;
+	int ret = 0;
+
+	if (!v->regions.differ && v->regions.is_valid[0] && v->regions.is_valid[1])
+		return 0;
+	words = vd_malloc(VHDX_REGIONS_SIZE);
+	if (!words)
+		return vd_no_memory(err, VHDX_REGIONS_SIZE, "the region table");
+	vhdx_regions_encode(&v->regions, (uint8_t *)words);
+	pthread_mutex_lock(&v->map_lock);
+	for (uint32_t at = 0; at < 2 * VHDX_REGIONS_SIZE && !ret; at += VHDX_PAGE)
+		ret = vhdx_txn_hold(v, &txn, VHDX_REGIONS_OFF(0) + at, err);
+	for (uint32_t at = 0; at < 2 * VHDX_REGIONS_SIZE && !ret; at += 8) {
+		uint64_t word = le64toh(words[at % VHDX_REGIONS_SIZE / 8]);
+
+		if (vhdx_txn_get(&txn, VHDX_REGIONS_OFF(0) + at) != word)
+			vhdx_txn_set(v, &txn, VHDX_REGIONS_OFF(0) + at, word);
+	}
+	vhdx_txn_end(&txn);
+	pthread_mutex_unlock(&v->map_lock);
+	vd_free(words);
+	/* No room in the cache: the table that counts is whole, the next opening tries again. */
+	return ret == VHDX_NO_SLOT ? 0 : ret;
+}
+
+static int begin_session(struct vhdx *v, enum vhdx_session level, struct vd_error *err)
+{
+	struct vhdx_header want;
+	int ret = enter(v, err);
+
+	if (ret)
+		return ret;
+	want = v->commit.header;
+	if (atomic_load(&v->session.level) == VHDX_SESSION_NONE)
+		want.file_write_id = vd_guid_random();
+	if (level == VHDX_SESSION_DATA)
+		want.data_write_id = vd_guid_random();
+	ret = vhdx_headers_update(v, &want, err);
+	if (!ret && atomic_load(&v->session.level) == VHDX_SESSION_NONE)
+		ret = repair_regions(v, err);
+	if (!ret)
+		atomic_store_explicit(&v->session.level, (int)level, memory_order_release);
+	leave(v);
+	return ret;
+}
+
+int vhdx_session_begin_slow(struct vhdx *v, enum vhdx_session level, struct vd_error *err)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&v->session.lock);
+	if (atomic_load(&v->session.level) < (int)level) {
+		if (level == VHDX_SESSION_DATA && !v->session.was_announced &&
+		    v->session.will_write)
+			ret = v->session.will_write(v->session.user, err);
+		if (!ret) {
+			v->session.was_announced |= level == VHDX_SESSION_DATA;
+			ret = begin_session(v, level, err);
+		}
+	}
+	pthread_mutex_unlock(&v->session.lock);
+	return ret;
+}
+
+static int by_page(const void *a, const void *b)
+{
+	const struct vhdx_slot *x = *(struct vhdx_slot *const *)a;
+	const struct vhdx_slot *y = *(struct vhdx_slot *const *)b;
+
+	return x->page < y->page ? -1 : x->page > y->page;
+}
+
+/* F1: copy what is dirty, in the order of the file. *len is the file's length at that moment. */
+static int freeze(struct vhdx *v, uint64_t *len, struct vd_error *err)
+{
+	struct vhdx_commit *c = &v->commit;
+	struct vhdx_cache *cache = &v->cache;
+	int ret = 0;
+
+	pthread_mutex_lock(&v->map_lock);
+	*len = atomic_load(&v->file_len);
+	if (cache->n_dirty && vhdx_entry_size(cache->n_dirty) > c->entry_room) {
+		size_t n = vd_min64(2 * (size_t)cache->n_dirty, c->frozen_room);
+
+		vd_free_aligned(c->entry);
+		vd_free_aligned(c->pages);
+		c->entry = vd_malloc_aligned(VHDX_PAGE, vhdx_entry_size(n));
+		c->pages = vd_malloc_aligned(VHDX_PAGE, n * VHDX_PAGE);
+		c->entry_room = c->entry && c->pages ? vhdx_entry_size(n) : 0;
+		if (!c->entry_room)
+			ret = vd_no_memory(err, vhdx_entry_size(n), "a log entry");
+	}
+	if (!ret) {
+		qsort(cache->dirty, cache->n_dirty, sizeof(*cache->dirty), by_page);
+		for (uint32_t i = 0; i < cache->n_dirty; i++) {
+			struct vhdx_slot *slot = cache->dirty[i];
+			uint64_t words[VHDX_WORDS_PER_PAGE];
+
+			for (uint32_t w = 0; w < VHDX_WORDS_PER_PAGE; w++)
+				words[w] =
+				    atomic_load_explicit(&slot->words[w], memory_order_relaxed);
+			memcpy(c->pages[i], words, VHDX_PAGE);
+			c->offs[i] = slot->page * VHDX_PAGE;
+			c->frozen[i] = slot;
+			slot->is_dirty = false;
+			slot->is_frozen = true;
+		}
+		c->n_frozen = cache->n_dirty;
+		cache->n_dirty = 0;
+		vhdx_space_freeze(v);
+	}
+	pthread_mutex_unlock(&v->map_lock);
+	return ret;
+}
+
+/* The entry could not be written: all is as before the freeze. */
+static void thaw(struct vhdx *v)
+{
+	struct vhdx_commit *c = &v->commit;
+
+	pthread_mutex_lock(&v->map_lock);
+	for (size_t i = 0; i < c->n_frozen; i++) {
+		c->frozen[i]->is_frozen = false;
+		vhdx_slot_redirty(v, c->frozen[i]);
+	}
+	c->n_frozen = 0;
+	vhdx_space_thaw(v);
+	pthread_mutex_unlock(&v->map_lock);
+}
+
+/* F5: put the committed pages in place; neighbours in one write. Not synced: the next F2 does. */
+static int apply(struct vhdx *v, struct vd_error *err)
+{
+	struct vhdx_commit *c = &v->commit;
+	size_t i = 0, n;
+	int ret;
+
+	pthread_mutex_lock(&v->map_lock);
+	v->cache.n_applied++;
+	pthread_mutex_unlock(&v->map_lock);
+	for (; i < c->n_frozen; i += n) {
+		for (n = 1; i + n < c->n_frozen && c->offs[i + n] == c->offs[i] + n * VHDX_PAGE;)
+			n++;
+		ret = vd_io_write(v->file, c->pages[i], n * VHDX_PAGE, c->offs[i], err);
+		if (ret)
+			return ret;
+	}
+	pthread_mutex_lock(&v->map_lock);
+	for (i = 0; i < c->n_frozen; i++)
+		c->frozen[i]->is_frozen = false;
+	c->n_frozen = 0;
+	c->is_unapplied = false;
+	pthread_mutex_unlock(&v->map_lock);
+	return 0;
+}
+
+/* I5: everything of the lap is in place and synced; say so, and the log may be overwritten. */
+static int end_lap(struct vhdx *v, struct vd_error *err)
+{
+	struct vhdx_header want = v->commit.header;
+
+	memset(&want.log_id, 0, sizeof(want.log_id));
+	return vhdx_headers_update(v, &want, err);
+}
+
+/* F3, F4 and, for the first entry of a lap, the headers (I3). *is_committed: the commit point has
+ * been passed, even if an error is returned. */
+static int write_entry(struct vhdx *v, uint64_t len, bool *is_committed, struct vd_error *err)
+{
+	struct vhdx_commit *c = &v->commit;
+	size_t size = vhdx_entry_size(c->n_frozen);
+	struct vhdx_header want = c->header;
+	bool is_first = vd_guid_is_nil(c->header.log_id);
+	int ret;
+
+	if (is_first) {
+		want.log_id = vd_guid_random();
+		c->log_pos = 0;
+	}
+	vhdx_entry_encode(c->entry, c->log_seq, (uint32_t)c->log_pos, want.log_id, len, len,
+			  c->offs, (const uint8_t(*)[VHDX_PAGE])c->pages, c->n_frozen);
+	ret = vd_io_write(v->file, c->entry, size, c->header.log_off + c->log_pos, err);
+	if (!ret)
+		ret = sync_file(v, err);
+	if (ret)
+		return ret;
+	if (is_first) {
+		ret = vhdx_headers_update(v, &want, err);
+		if (!vd_guid_is_equal(c->header.log_id, want.log_id))
+			return ret;
+		atomic_fetch_add(&c->n_laps, 1);
+	}
+	*is_committed = true;
+	c->log_pos += size;
+	c->log_seq++;
+	atomic_fetch_add(&c->n_commits, 1);
+	atomic_fetch_add(&c->n_log_bytes, size);
+	return ret;
+}
+
+/* One commit, by whoever has the role. */
+static int commit_once(struct vhdx *v, struct vd_error *err)
+{
+	struct vhdx_commit *c = &v->commit;
+	bool is_committed = false;
+	uint64_t len;
+	int ret = 0;
+
+	if (c->is_unapplied)
+		ret = apply(v, err);
+	if (!ret)
+		ret = freeze(v, &len, err);
+	if (ret)
+		return ret;
+	if (c->n_frozen || atomic_load_explicit(&v->has_unsynced, memory_order_seq_cst) ||
+	    vd_io_is_poisoned(v->file))
+		ret = sync_file(v, err); /* F2 */
+	if (!c->n_frozen)
+		return ret;
+	if (!ret && c->is_half)
+		ret = vhdx_headers_update(v, &c->header, err);
+	if (!ret && !vd_guid_is_nil(c->header.log_id) &&
+	    c->log_pos + vhdx_entry_size(c->n_frozen) > c->header.log_len)
+		ret = end_lap(v, err);
+	if (!ret)
+		ret = write_entry(v, len, &is_committed, err);
+	if (!is_committed) {
+		thaw(v);
+		return ret;
+	}
+	pthread_mutex_lock(&v->map_lock);
+	vhdx_space_committed(v);
+	c->is_unapplied = true;
+	pthread_mutex_unlock(&v->map_lock);
+	if (apply(v, NULL) && !ret)
+		vd_message(VD_MESSAGE_WARNING,
+			   "%s: committed pages could not be put in place yet; the log has them",
+			   vd_io_name(v->file));
+	return ret;
+}
+
+int vhdx_commit(struct vhdx *v, struct vd_error *err)
+{
+	struct vhdx_commit *c = &v->commit;
+	uint64_t ticket, mine;
+	int ret = 0;
+
+	pthread_mutex_lock(&c->lock);
+	ticket = c->n_started + 1;
+	while (c->is_running && c->n_done < ticket && !ret)
+		ret = vd_deadline_wait(&c->cond, &c->lock, err);
+	if (ret || c->n_done >= ticket) {
+		pthread_mutex_unlock(&c->lock);
+		return ret;
+	}
+	c->is_running = true;
+	mine = ++c->n_started;
+	pthread_mutex_unlock(&c->lock);
+
+	ret = commit_once(v, err);
+
+	pthread_mutex_lock(&c->lock);
+	c->is_running = false;
+	if (!ret)
+		c->n_done = mine;
+	pthread_cond_broadcast(&c->cond);
+	pthread_mutex_unlock(&c->lock);
+	vhdx_space_reap(v, false);
+	return ret;
+}
+
+int vhdx_commit_close(struct vhdx *v, struct vd_error *err)
+{
+	struct vhdx_commit *c = &v->commit;
+	int ret = vhdx_commit(v, err);
+
+	if (ret)
+		return ret;
+	vhdx_space_reap(v, true);
+	if (c->is_unapplied)
+		ret = apply(v, err);
+	if (!ret && !vd_guid_is_nil(c->header.log_id)) {
+		ret = sync_file(v, err);
+		if (!ret)
+			ret = end_lap(v, err);
+	} else if (!ret && c->is_half && atomic_load(&v->session.level) != VHDX_SESSION_NONE) {
+		ret = vhdx_headers_update(v, &c->header, err);
+	}
+	if (!ret)
+		ret = vhdx_space_trim(v, err);
+	return ret;
+}
