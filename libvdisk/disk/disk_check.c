@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* Checking: the format's rules first, then whether the chain below the image fits together. */
+#include "disk/disk.h"
+
+struct findings {
+	vd_finding_fn fn;
+	void *user;
+	uint64_t n_errors;
+};
+
+/* The format counts its own errors; a caller may not want to hear of findings. */
+static void pass_on(void *user, const struct vd_finding *finding)
+{
+	struct findings *findings = user;
+
+	if (finding->severity == VD_FINDING_ERROR)
+		findings->n_errors++;
+	if (findings->fn)
+		findings->fn(findings->user, finding);
+}
+
+/*
+ * A chain that can't be opened: wrong parents break the rule of the locator; one that is missing
+ * or lies where we may not look is a warning, for the image itself is sound.
+ */
+static int check_chain(struct vd_io *io, const char *path, const struct vd_open_opts *opts,
+		       struct findings *findings)
+{
+	struct vd_finding finding = {
+	    VD_FINDING_WARNING, "parent-open", "MS-VHDX 2.6.2.6.3",
+	    VD_NO_OFFSET,       NULL,          "parents that can be opened"};
+	struct vd_open_opts own = *opts;
+	struct vd_error why = VD_ERROR_INIT;
+	struct vd_disk *disk;
+	int ret;
+
+	/* The lock was taken for the check. */
+	own.flags |= VD_OPEN_NO_LOCK | VD_OPEN_NO_PARENTS;
+	if (vd_disk_open_one(&disk, io, path, &own, &why))
+		return 0; /* the format has told why */
+	own.flags = opts->flags;
+	ret = vd_chain_open(disk, &own, &why);
+	vd_disk_free(disk, NULL);
+	if (!ret)
+		return 0;
+	finding.found = why.text;
+	if (ret == VD_ECORRUPT) {
+		finding.severity = VD_FINDING_ERROR;
+		finding.rule = "parent-match";
+		finding.expected = "a chain of parents in which each is the image that its child "
+				   "was made on";
+	}
+	pass_on(findings, &finding);
+	return 0;
+}
+
+static int check(struct vd_io *io, const char *path, const struct vd_open_opts *opts,
+		 struct findings *findings, struct vd_error *err)
+{
+	const struct vd_format_ops *ops;
+	uint64_t n_errors = 0;
+	int ret = vd_disk_lock(io, opts->flags, err);
+
+	if (!ret)
+		ret = vd_disk_choose_format(&ops, io, opts->format, err);
+	if (ret)
+		return ret;
+	ret = ops->check(io, pass_on, findings, &n_errors, err);
+	if (!ret && !findings->n_errors && ops->get_parent_hint &&
+	    !(opts->flags & VD_OPEN_NO_PARENTS))
+		ret = check_chain(io, path, opts, findings);
+	return ret;
+}
+
+static int take(struct vd_open_opts *own, const struct vd_open_opts *opts, struct vd_error *err)
+{
+	int ret = vd_open_opts_take(own, opts, err);
+
+	own->flags &= ~VD_OPEN_WRITE; /* a check changes nothing */
+	return ret;
+}
+
+static int finish(int ret, const struct findings *findings, uint64_t *n_errors)
+{
+	if (!ret && n_errors)
+		*n_errors = findings->n_errors;
+	return ret;
+}
+
+int vd_disk_check(const char *path, const struct vd_open_opts *opts, vd_finding_fn fn, void *user,
+		  uint64_t *n_errors, struct vd_error *err)
+{
+	struct findings findings = {fn, user, 0};
+	struct vd_open_opts own;
+	struct vd_io *io;
+	int ret = take(&own, opts, err);
+
+	if (!ret)
+		ret = vd_disk_open_store(&io, path, &own, err);
+	if (ret)
+		return ret;
+	ret = check(io, path, &own, &findings, err);
+	vd_io_close(io);
+	return finish(ret, &findings, n_errors);
+}
+
+int vd_disk_check_io(struct vd_io *io, const struct vd_open_opts *opts, vd_finding_fn fn,
+		     void *user, uint64_t *n_errors, struct vd_error *err)
+{
+	struct findings findings = {fn, user, 0};
+	struct vd_open_opts own;
+	int ret = take(&own, opts, err);
+
+	if (!ret)
+		ret = check(io, NULL, &own, &findings, err);
+	return finish(ret, &findings, n_errors);
+}
