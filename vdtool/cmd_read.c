@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* vdtool read */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "image.h"
+#include "output.h"
+
+#define PIECE ((size_t)1 << 20)
+
+static int copy_out(struct vd_disk *disk, const char *path, uint64_t offset, uint64_t length)
+{
+	struct vd_error err = VD_ERROR_INIT;
+	uint8_t *buf = aligned_alloc(4096, PIECE);
+	int exit_code = TOOL_DONE;
+
+	if (!buf)
+		return tool_say(TOOL_FAILED, path, "out of memory");
+	while (length && !exit_code) {
+		size_t len = length < PIECE ? (size_t)length : PIECE;
+		int rc = vd_disk_read(disk, buf, len, offset, &err);
+
+		if (rc) {
+			exit_code = tool_fail(path, &err);
+			break;
+		}
+		rc = tool_write_fd(STDOUT_FILENO, buf, len);
+		if (rc)
+			exit_code = tool_stdout_failed(rc);
+		offset += len;
+		length -= len;
+	}
+	free(buf);
+	return exit_code;
+}
+
+int cmd_read(const struct tool_args *args)
+{
+	const char *path = args->operands[0];
+	struct vd_error err = VD_ERROR_INIT;
+	uint64_t offset, length;
+	struct vd_disk *disk;
+	int exit_code;
+
+	if (isatty(STDOUT_FILENO))
+		return tool_usage(args->command, "stdout is a terminal");
+	if (tool_image_open(&disk, path, args, 0, &err))
+		return tool_fail(path, &err);
+	exit_code = tool_image_range(args, disk, path, &offset, &length);
+	if (!exit_code)
+		exit_code = copy_out(disk, path, offset, length);
+	vd_disk_close(disk, NULL);
+	return exit_code;
+}

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The copy pipeline. The reader cuts the source into chunks along its map: holes and zeros cost
+ * nothing; data is read, and runs of non-zero bytes are picked out, so that the writer makes holes
+ * of the rest. Where both files lie on a file system that shares extents, data isn't even read.
+ * There is one writer, in order of offsets, so that the same source makes the same file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <vdisk/sys/io.h>
+
+#include "copy.h"
+#include "image.h"
+
+#define CHUNK        ((size_t)512 << 10) /* bytes read at once: stays in the cache until written */
+#define N_CHUNKS     8
+#define GRANULE      ((size_t)4096)     /* zeros are looked for in pieces of this size ... */
+#define LEAST_HOLE   ((size_t)32 << 10) /* ... and skipped when so many come in a row */
+#define MAX_RUNS     (CHUNK / LEAST_HOLE + 1)
+#define SHARE_MAX    ((uint64_t)64 << 20) /* so that progress moves */
+#define WRITE_BEHIND ((uint64_t)32 << 20)
+
+enum chunk_kind {
+	CHUNK_ZERO,  /* the range reads as zero */
+	CHUNK_DATA,  /* it is in buf */
+	CHUNK_SHARE, /* it is in the source's file, for vd_io_copy */
+	CHUNK_LAST,  /* nothing more comes; rc says whether all is well */
+};
+
+struct run {
+	size_t offset, length; /* within the chunk */
+};
+
+struct chunk {
+	enum chunk_kind kind;
+	uint64_t offset, length;
+	uint8_t *buf;
+	struct run runs[MAX_RUNS];
+	size_t n_runs;
+	int rc;
+};
+
+/* A ring: chunks [n_taken, n_filled) wait for the writer. */
+struct ring {
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	struct chunk chunks[N_CHUNKS];
+	unsigned n_filled, n_taken;
+	bool is_stopped; /* the writer has failed */
+	struct tool_copy *copy;
+	bool is_sharing;
+	struct vd_error err; /* the reader's */
+};
+
+/** Pick out what isn't zero. */
+static void find_runs(struct chunk *chunk)
+{
+	size_t n_zero = LEAST_HOLE; /* zeros before `at` in a row; enough, at the start */
+	struct run *run = chunk->runs - 1;
+
+	chunk->n_runs = 0;
+	for (size_t at = 0; at < chunk->length; at += GRANULE) {
+		size_t len = chunk->length - at < GRANULE ? (size_t)chunk->length - at : GRANULE;
+
+		if (tool_is_zero(chunk->buf + at, len)) {
+			n_zero += len;
+			continue;
+		}
+		if (n_zero >= LEAST_HOLE) {
+			run = &chunk->runs[chunk->n_runs++];
+			run->offset = at;
+		}
+		run->length = at + len - run->offset;
+		n_zero = 0;
+	}
+}
+
+/** A chunk to fill; NULL when the writer has given up. */
+static struct chunk *ring_free_chunk(struct ring *ring)
+{
+	struct chunk *chunk = NULL;
+
+	pthread_mutex_lock(&ring->mutex);
+	while (ring->n_filled - ring->n_taken == N_CHUNKS && !ring->is_stopped)
+		pthread_cond_wait(&ring->changed, &ring->mutex);
+	if (!ring->is_stopped)
+		chunk = &ring->chunks[ring->n_filled % N_CHUNKS];
+	pthread_mutex_unlock(&ring->mutex);
+	return chunk;
+}
+
+static void ring_push(struct ring *ring)
+{
+	pthread_mutex_lock(&ring->mutex);
+	ring->n_filled++;
+	pthread_cond_signal(&ring->changed);
+	pthread_mutex_unlock(&ring->mutex);
+}
+
+static struct chunk *ring_next(struct ring *ring)
+{
+	pthread_mutex_lock(&ring->mutex);
+	while (ring->n_filled == ring->n_taken)
+		pthread_cond_wait(&ring->changed, &ring->mutex);
+	pthread_mutex_unlock(&ring->mutex);
+	return &ring->chunks[ring->n_taken % N_CHUNKS];
+}
+
+static void ring_pop(struct ring *ring, bool stop)
+{
+	pthread_mutex_lock(&ring->mutex);
+	ring->n_taken++;
+	ring->is_stopped = stop;
+	pthread_cond_signal(&ring->changed);
+	pthread_mutex_unlock(&ring->mutex);
+}
+
+static bool emit(struct ring *ring, enum chunk_kind kind, uint64_t offset, uint64_t length, int rc)
+{
+	struct chunk *chunk = ring_free_chunk(ring);
+
+	if (!chunk)
+		return false;
+	chunk->kind = kind;
+	chunk->offset = offset;
+	chunk->length = length;
+	chunk->rc = rc;
+	ring_push(ring);
+	return true;
+}
+
+/** Read [offset, offset + length) and emit it. *goes_on is false when nobody wants more. */
+static int emit_data(struct ring *ring, uint64_t offset, uint64_t length, bool *goes_on)
+{
+	while (length) {
+		struct chunk *chunk = ring_free_chunk(ring);
+		/* Chunks end at multiples of their size: so do blocks, whose writes aren't cut. */
+		size_t len = CHUNK - (size_t)(offset % CHUNK);
+		int rc;
+
+		*goes_on = chunk != NULL;
+		if (!chunk)
+			return 0;
+		if (len > length)
+			len = (size_t)length;
+		rc = vd_disk_read(ring->copy->from, chunk->buf, len, offset, &ring->err);
+		if (rc)
+			return rc;
+		chunk->kind = CHUNK_DATA;
+		chunk->offset = offset;
+		chunk->length = len;
+		find_runs(chunk);
+		ring_push(ring);
+		offset += len;
+		length -= len;
+	}
+	return 0;
+}
+
+/** Can [offset, offset + length) be shared? Extents are shared in whole pages of both files. */
+static bool can_share(const struct ring *ring, const struct vd_extent *extent)
+{
+	return ring->is_sharing && extent->offset != VD_NO_OFFSET && extent->start % GRANULE == 0 &&
+	       extent->offset % GRANULE == 0 && extent->length % GRANULE == 0;
+}
+
+static int read_disk(struct ring *ring)
+{
+	struct vd_disk *from = ring->copy->from;
+	bool goes_on = true;
+	uint64_t at = 0;
+
+	while (goes_on && at < ring->copy->size) {
+		struct vd_extent extent;
+		uint64_t limit = ring->copy->size - at;
+		int rc;
+
+		if (ring->is_sharing && limit > SHARE_MAX)
+			limit = SHARE_MAX;
+		rc = vd_disk_map(from, at, limit, &extent, &ring->err);
+		if (rc)
+			return rc;
+		if (extent.state == VD_STATE_ZERO || extent.state == VD_STATE_HOLE)
+			goes_on = emit(ring, CHUNK_ZERO, at, extent.length, 0);
+		else if (can_share(ring, &extent))
+			goes_on = emit(ring, CHUNK_SHARE, at, extent.length, 0);
+		else
+			rc = emit_data(ring, at, extent.length, &goes_on);
+		if (rc)
+			return rc;
+		at += extent.length;
+	}
+	return 0;
+}
+
+static int read_stdin(struct ring *ring)
+{
+	size_t n_read = 0;
+	char beyond;
+	int rc = 0;
+
+	for (uint64_t at = 0; at < ring->copy->size && !rc; at += n_read) {
+		struct chunk *chunk = ring_free_chunk(ring);
+		uint64_t left = ring->copy->size - at;
+		size_t len = left < CHUNK ? (size_t)left : CHUNK;
+
+		if (!chunk)
+			return 0;
+		rc = tool_read_fd(STDIN_FILENO, chunk->buf, len, &n_read);
+		if (!rc && n_read < len)
+			return vd_error_set(&ring->err, VD_EIO, 0, VD_NO_OFFSET,
+					    "ended after %" PRIu64 " bytes of %" PRIu64,
+					    at + n_read, ring->copy->size);
+		chunk->kind = CHUNK_DATA;
+		chunk->offset = at;
+		chunk->length = n_read;
+		find_runs(chunk);
+		if (!rc)
+			ring_push(ring);
+	}
+	if (!rc)
+		rc = tool_read_fd(STDIN_FILENO, &beyond, 1, &n_read);
+	if (rc)
+		return vd_error_set(&ring->err, vd_code_from_errno(rc), rc, VD_NO_OFFSET, "%s",
+				    strerror(rc));
+	if (n_read)
+		return vd_error_set(&ring->err, VD_EIO, 0, VD_NO_OFFSET,
+				    "goes on beyond the size of the disk, %" PRIu64 " bytes",
+				    ring->copy->size);
+	return 0;
+}
+
+static void *reader(void *arg)
+{
+	struct ring *ring = arg;
+	int rc = ring->copy->from ? read_disk(ring) : read_stdin(ring);
+
+	emit(ring, CHUNK_LAST, 0, 0, rc);
+	return NULL;
+}
+
+/** Share [at, at + *length) of the source's file; *length becomes how much it was. */
+static int share_some(struct tool_copy *copy, uint64_t at, uint64_t *length, struct vd_error *err)
+{
+	struct vd_mapping source, target;
+	uint64_t n_shared = 0;
+	int rc, released;
+
+	copy->has_failed_at_source = true;
+	rc = vd_disk_resolve(copy->from, at, *length, VD_ACCESS_READ, &source, err);
+	if (rc)
+		return rc;
+	*length = source.length;
+	if (source.state != VD_STATE_DATA)
+		return vd_disk_release(copy->from, &source, VD_OUTCOME_READ, err);
+	copy->has_failed_at_source = false;
+	rc = vd_disk_resolve(copy->to, at, *length, VD_ACCESS_WRITE, &target, err);
+	if (rc == 0) {
+		*length = target.length;
+		rc = vd_io_copy(source.io, source.io_offset, target.io, target.io_offset, *length,
+				&n_shared, err);
+		released =
+		    vd_disk_release(copy->to, &target, rc ? VD_OUTCOME_FAILED : VD_OUTCOME_WRITTEN,
+				    rc ? NULL : err);
+		rc = rc ? rc : released;
+	}
+	vd_disk_release(copy->from, &source, VD_OUTCOME_READ, NULL);
+	copy->bytes_shared += n_shared;
+	copy->bytes_written += *length - n_shared;
+	return rc;
+}
+
+static int write_to_disk(struct tool_copy *copy, const struct chunk *chunk, struct vd_error *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; chunk->kind == CHUNK_DATA && i < chunk->n_runs && !rc; i++) {
+		const struct run *run = &chunk->runs[i];
+
+		rc = vd_disk_write(copy->to, chunk->buf + run->offset, run->length,
+				   chunk->offset + run->offset, err);
+		copy->bytes_written += run->length;
+	}
+	for (uint64_t done = 0; chunk->kind == CHUNK_SHARE && done < chunk->length && !rc;) {
+		uint64_t length = chunk->length - done;
+
+		rc = share_some(copy, chunk->offset + done, &length, err);
+		done += length;
+	}
+	return rc;
+}
+
+/** Zeros to stdout: a hole where it is a fresh part of a file. 0 or an errno. */
+static int zeros_to_stdout(uint64_t length, bool is_end)
+{
+	static const uint8_t zeros[64 << 10];
+	struct stat st;
+	off_t at = lseek(STDOUT_FILENO, 0, SEEK_CUR);
+	int flags = fcntl(STDOUT_FILENO, F_GETFL);
+
+	if (at >= 0 && flags >= 0 && !(flags & O_APPEND) && fstat(STDOUT_FILENO, &st) == 0 &&
+	    S_ISREG(st.st_mode) && st.st_size <= at) {
+		if (lseek(STDOUT_FILENO, (off_t)length, SEEK_CUR) < 0)
+			return errno;
+		return is_end && ftruncate(STDOUT_FILENO, at + (off_t)length) != 0 ? errno : 0;
+	}
+	for (int rc; length; length -= rc ? 0 : length < sizeof(zeros) ? length : sizeof(zeros)) {
+		rc = tool_write_fd(STDOUT_FILENO, zeros,
+				   length < sizeof(zeros) ? (size_t)length : sizeof(zeros));
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int write_to_stdout(struct tool_copy *copy, const struct chunk *chunk, struct vd_error *err)
+{
+	bool is_zero = chunk->kind == CHUNK_ZERO || chunk->n_runs == 0;
+	bool is_end = chunk->offset + chunk->length == copy->size;
+	int rc = is_zero ? zeros_to_stdout(chunk->length, is_end)
+			 : tool_write_fd(STDOUT_FILENO, chunk->buf, (size_t)chunk->length);
+
+	if (rc) {
+		copy->sys_errno = rc;
+		return vd_error_set(err, vd_code_from_errno(rc), rc, VD_NO_OFFSET, "%s",
+				    strerror(rc));
+	}
+	copy->bytes_written += chunk->length;
+	return 0;
+}
+
+/** Have the kernel begin with the writing to disk now, beside our copying: only the end of the
+ *  conversion syncs, and would else wait for all of it. */
+static void write_behind(struct tool_copy *copy, uint64_t *n_begun)
+{
+	int fd = copy->to ? vd_io_descriptor(vd_disk_io(copy->to)) : -1;
+
+	if (fd < 0 || copy->bytes_written - *n_begun < WRITE_BEHIND)
+		return;
+	sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a hint: its result says nothing */
+	*n_begun = copy->bytes_written;
+}
+
+/** The writer's side: until the last chunk or a failure. */
+static int write_all(struct ring *ring, struct vd_error *err)
+{
+	struct tool_copy *copy = ring->copy;
+	bool is_last = false;
+	uint64_t n_begun = 0;
+	int rc = 0;
+
+	while (!is_last && !rc) {
+		struct chunk *chunk = ring_next(ring);
+
+		is_last = chunk->kind == CHUNK_LAST;
+		copy->has_failed_at_source = is_last;
+		if (is_last) {
+			rc = chunk->rc;
+			if (rc && err)
+				*err = ring->err;
+		} else {
+			rc = copy->to ? write_to_disk(copy, chunk, err)
+				      : write_to_stdout(copy, chunk, err);
+			write_behind(copy, &n_begun);
+			tool_progress_update(copy->progress, chunk->offset + chunk->length);
+		}
+		ring_pop(ring, rc != 0);
+	}
+	return rc;
+}
+
+/** Do both files lie on one file system of those that share extents? Elsewhere a copy through the
+ *  kernel is no faster than ours, which also finds zeros. */
+static bool is_sharing_possible(const struct tool_copy *copy)
+{
+	static const long sharing[] = {0x58465342 /* XFS */, 0x9123683e /* btrfs */,
+				       (long)0xca451a4e /* bcachefs */};
+	struct stat from, to;
+	struct statfs fs;
+	int from_fd, to_fd;
+
+	if (!copy->from || !copy->to)
+		return false;
+	from_fd = vd_io_descriptor(vd_disk_io(copy->from));
+	to_fd = vd_io_descriptor(vd_disk_io(copy->to));
+	if (from_fd < 0 || to_fd < 0 || fstat(from_fd, &from) != 0 || fstat(to_fd, &to) != 0 ||
+	    from.st_dev != to.st_dev || fstatfs(to_fd, &fs) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof(sharing) / sizeof(sharing[0]); i++) {
+		if (fs.f_type == sharing[i])
+			return true;
+	}
+	return false;
+}
+
+static int run_threads(struct ring *ring, struct vd_error *err)
+{
+	sigset_t all, old;
+	pthread_t thread;
+	int rc;
+
+	/* Signals come to the writer's thread, where waiting for them makes sense. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&thread, NULL, reader, ring);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc)
+		return vd_error_set(err, vd_code_from_errno(rc), rc, VD_NO_OFFSET,
+				    "can't start a thread: %s", strerror(rc));
+	rc = write_all(ring, err);
+	if (rc && !ring->copy->from)
+		pthread_cancel(thread); /* it may wait for stdin for ever */
+	pthread_join(thread, NULL);
+	return rc;
+}
+
+int tool_copy_run(struct tool_copy *copy, struct vd_error *err)
+{
+	struct ring *ring = calloc(1, sizeof(*ring));
+	uint8_t *memory = aligned_alloc(4096, N_CHUNKS * CHUNK);
+	int rc;
+
+	if (ring && memory) {
+		pthread_mutex_init(&ring->mutex, NULL);
+		pthread_cond_init(&ring->changed, NULL);
+		ring->copy = copy;
+		ring->is_sharing = is_sharing_possible(copy);
+		for (size_t i = 0; i < N_CHUNKS; i++)
+			ring->chunks[i].buf = memory + i * CHUNK;
+		if (copy->from && vd_io_descriptor(vd_disk_io(copy->from)) >= 0)
+			posix_fadvise(vd_io_descriptor(vd_disk_io(copy->from)), 0, 0,
+				      POSIX_FADV_SEQUENTIAL);
+		rc = run_threads(ring, err);
+	} else {
+		rc = vd_error_set(err, VD_ENOMEM, 0, VD_NO_OFFSET, "out of memory");
+	}
+	free(memory);
+	free(ring);
+	return rc;
+}
