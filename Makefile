@@ -1,27 +1,194 @@
 # SPDX-License-Identifier: MIT
-# libvdisk: `make help` lists what can be made.
+# libvdisk: `make help` lists what can be made. Everything made lands beneath $(B).
+
+# The one place of the version. The first number is the SONAME: names are only ever added to
+# libvdisk/libvdisk.map; whoever removes or changes one raises it (HACKING.md, "The ABI").
 VERSION := 0.1.0
-SOVERSION := 0
+SOVERSION := $(firstword $(subst ., ,$(VERSION)))
+
 B ?= build
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+AR ?= ar
 CFLAGS ?= -O2 -g
-WARN = -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
-override CPPFLAGS += -D_GNU_SOURCE -Ilibvdisk/include -Ilibvdisk -DVD_VERSION='"$(VERSION)"'
-override CFLAGS += -std=gnu11 $(WARN) -fvisibility=hidden -fPIC -pthread -MMD -MP
-LIBS = -luuid -pthread
+# SAN=address,undefined or SAN=thread: an instrumented build (give it a B of its own).
+SAN ?=
+# V=1 shows whole command lines.
+V ?=
+WARN := -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 
-CORE_SRC := $(sort $(wildcard libvdisk/base/*.c libvdisk/io/*.c libvdisk/format/*.c \
+prefix ?= /usr/local
+bindir ?= $(prefix)/bin
+libdir ?= $(prefix)/lib
+includedir ?= $(prefix)/include
+mandir ?= $(prefix)/share/man
+completiondir ?= $(prefix)/share/bash-completion/completions
+DESTDIR ?=
+
+sanitize := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+flags := -std=gnu11 -D_GNU_SOURCE -pthread -fPIC -fvisibility=hidden $(WARN) $(sanitize)
+# The library sees its rooms, the tools only what the public headers say, tests see everything.
+cpp_lib := -Ilibvdisk/include -Ilibvdisk -DVD_VERSION='"$(VERSION)"'
+cpp_tool := -Ilibvdisk/include
+cpp_test := -Ilibvdisk/include -Ilibvdisk -Itests/support -DVD_VERSION='"$(VERSION)"'
+libs := -luuid
+q := $(if $(V),,@)
+say = @$(if $(V),true,echo "  $(1)	$(patsubst $(B)/%,%,$@)")
+
+lib_src := $(sort $(wildcard libvdisk/base/*.c libvdisk/io/*.c libvdisk/format/*.c \
 	libvdisk/format/*/*.c libvdisk/disk/*.c))
-CORE_OBJ := $(CORE_SRC:%.c=$(B)/%.o)
+tool_src := $(sort $(wildcard vdtool/*.c))
+support_src := $(sort $(wildcard tests/support/*.c))
+# test_*.c are cmocka programs that tests/run runs; other programs serve the shell tests.
+test_src := $(sort $(wildcard tests/*/test_*.c))
+helper_src := $(sort $(filter-out tests/support/% $(test_src),$(wildcard tests/*/*.c)))
+unit_src := $(filter tests/unit/%,$(test_src))
+thread_src := $(foreach f,$(test_src),$(if $(findstring thread,$(f)),$(f)))
 
-all: $(B)/libvdisk.a
+lib_obj := $(lib_src:%.c=$(B)/%.o)
+tool_obj := $(tool_src:%.c=$(B)/%.o)
+support_obj := $(support_src:%.c=$(B)/%.o)
+tests := $(test_src:%.c=$(B)/%)
+helpers := $(helper_src:%.c=$(B)/%)
 
-$(B)/libvdisk.a: $(CORE_OBJ)
-	@rm -f $@
-	ar rcs $@ $^
+lib := $(B)/libvdisk.a
+so_real := libvdisk.so.$(VERSION)
+soname := libvdisk.so.$(SOVERSION)
+so := $(B)/libvdisk.so
+tool := $(if $(tool_src),$(B)/vdtool/vdtool)
+# -j as the machine has processors, unless the caller chose.
+jobs = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+again = $(MAKE) --no-print-directory $(jobs)
 
-$(B)/%.o: %.c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: all help deps demo test test-long sanitizers test-programs variant-programs bench docs \
+	install uninstall check-layers check-format check-house format readme-check FORCE
+
+## all: the library (static and shared) and vdtool
+all: $(lib) $(so) $(tool)
+
+## help: this list
+help:
+	@sed -n 's/^## \([a-z-]*\): /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
+		awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+
+## deps: install what is missing to build and test (as root; otherwise says how)
+deps:
+	@tests/deps
+
+$(B)/%.o: cpp = $(cpp_lib)
+$(B)/vdtool/%.o: cpp = $(cpp_tool)
+$(B)/tests/%.o: cpp = $(cpp_test)
+$(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call say,CC)
+	$(q)$(CC) $(cpp) $(CPPFLAGS) $(flags) $(CFLAGS) -MMD -MP -c -o $@ $<
 
--include $(CORE_OBJ:.o=.d)
+# Another compiler or other flags make everything anew.
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(VERSION) $(cpp_test) $(CPPFLAGS) $(flags) $(CFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(VERSION) $(cpp_test) $(CPPFLAGS) $(flags) $(CFLAGS)' > $@
+
+$(lib): $(lib_obj)
+	@rm -f $@
+	$(call say,AR)
+	$(q)$(AR) rcs $@ $^
+
+$(B)/$(so_real): $(lib_obj) libvdisk/libvdisk.map
+	$(call say,LINK)
+	$(q)$(CC) $(flags) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(soname) -Wl,-z,defs \
+		-Wl,-z,relro,-z,now -Wl,--version-script=libvdisk/libvdisk.map -o $@ $(lib_obj) $(libs)
+
+$(so): $(B)/$(so_real)
+	@ln -sf $(so_real) $(B)/$(soname)
+	@ln -sf $(soname) $@
+
+$(B)/vdtool/vdtool: $(tool_obj) $(lib)
+	$(call say,LINK)
+	$(q)$(CC) $(flags) $(CFLAGS) $(LDFLAGS) -o $@ $(tool_obj) $(lib) -ljansson $(libs)
+
+# The peer library that this one reads with.
+$(B)/tests/interop/vhdi_cat: libs += -lvhdi
+$(tests) $(helpers): $(B)/%: $(B)/%.o $(support_obj) $(lib)
+	$(call say,LINK)
+	$(q)$(CC) $(flags) $(CFLAGS) $(LDFLAGS) -o $@ $< $(support_obj) $(lib) -lcmocka $(libs)
+
+-include $(lib_obj:.o=.d) $(tool_obj:.o=.d) $(support_obj:.o=.d) $(tests:=.d) $(helpers:=.d)
+
+## demo: a file system becomes a VHDX; QEMU and libvhdi read it, QEMU reads our changes, and back
+demo: deps
+	@$(again) all $(B)/tests/interop/vhdi_cat
+	@B=$(abspath $(B)) tests/demo.sh
+
+## test: build and run everything; `make test T=NAME` only what NAME names
+test: deps
+	@$(again) all test-programs $(if $(T),,variant-programs)
+	@B=$(abspath $(B)) tests/run $(if $(T),$(T),--sanitized)
+
+## test-long: the power-cut test with 100,000 states
+test-long: deps
+	@$(again) all test-programs
+	@B=$(abspath $(B)) VD_CRASH_STATES=100000 VD_TEST_TIMEOUT=14400 tests/run fault/test_crash
+
+## sanitizers: only the sanitizer runs: unit tests under ASan and UBSan, threaded ones under TSan
+sanitizers: deps
+	@$(again) variant-programs
+	@B=$(abspath $(B)) tests/run $(if $(T),$(T:%=asan/%) $(T:%=tsan/%),asan/ tsan/)
+
+test-programs: $(tests) $(helpers)
+# One after the other: each uses all processors.
+variant-programs:
+	@$(MAKE) --no-print-directory B=$(B)/asan SAN=address,undefined CFLAGS='-O1 -g' \
+		$(unit_src:%.c=$(B)/asan/%)
+	@$(MAKE) --no-print-directory B=$(B)/tsan SAN=thread CFLAGS='-O1 -g' \
+		$(thread_src:%.c=$(B)/tsan/%)
+
+## docs: write the pages that vdtool generates (docs/man/vdtool.1)
+docs: $(tool)
+	$(tool) --generate man > $(B)/vdtool.1.new
+	mv $(B)/vdtool.1.new docs/man/vdtool.1
+
+## check-layers: includes point downward only; system calls, memory and output stay in their rooms
+check-layers:
+	@tests/house/check-layers .
+
+## check-format: every C file is as clang-format would have it (`make format` makes it so)
+check-format:
+	@clang-format-14 --dry-run -Werror $$(find libvdisk vdtool tests -name '*.[ch]')
+
+format:
+	clang-format-14 -i $$(find libvdisk vdtool tests -name '*.[ch]')
+
+## readme-check: run the README's tour again and compare, numbers masked
+readme-check: deps
+	@$(again) all $(B)/tests/interop/vhdi_cat
+	@B=$(abspath $(B)) tests/readme-check
+
+## install: into $(DESTDIR)$(prefix), by default /usr/local
+install: all
+	install -d $(addprefix $(DESTDIR),$(bindir) $(libdir)/pkgconfig $(includedir)/vdisk/sys \
+		$(mandir)/man1 $(mandir)/man3 $(completiondir))
+	install -m 644 libvdisk/include/vdisk/*.h $(DESTDIR)$(includedir)/vdisk
+	install -m 644 libvdisk/include/vdisk/sys/*.h $(DESTDIR)$(includedir)/vdisk/sys
+	install -m 644 $(lib) $(DESTDIR)$(libdir)
+	install -m 755 $(B)/$(so_real) $(DESTDIR)$(libdir)
+	ln -sf $(so_real) $(DESTDIR)$(libdir)/$(soname)
+	ln -sf $(soname) $(DESTDIR)$(libdir)/libvdisk.so
+	sed -e "s|@prefix@|$(prefix)|" -e "s|@libdir@|$(libdir)|" -e "s|@VERSION@|$(VERSION)|" \
+		-e "s|@includedir@|$(includedir)|" libvdisk/libvdisk.pc.in > $(DESTDIR)$(libdir)/pkgconfig/libvdisk.pc
+	install -m 755 $(tool) $(DESTDIR)$(bindir)
+	install -m 644 docs/man/*.1 $(DESTDIR)$(mandir)/man1
+	install -m 644 docs/man/*.3 $(DESTDIR)$(mandir)/man3
+	$(tool) --generate completion > $(DESTDIR)$(completiondir)/vdtool
+	$(if $(DESTDIR),,ldconfig || true)
+
+## uninstall: take away what install put there
+uninstall:
+	rm -rf $(DESTDIR)$(includedir)/vdisk
+	rm -f $(addprefix $(DESTDIR)$(libdir)/,libvdisk.a libvdisk.so $(soname) $(so_real) \
+		pkgconfig/libvdisk.pc) $(DESTDIR)$(bindir)/vdtool \
+		$(addprefix $(DESTDIR)$(mandir)/,$(patsubst docs/man/%,man1/%,$(wildcard docs/man/*.1)) \
+		$(patsubst docs/man/%,man3/%,$(wildcard docs/man/*.3))) $(DESTDIR)$(completiondir)/vdtool
