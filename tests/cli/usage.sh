@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Help, version, wrong usage, and what isn't supported yet.
+. "$(dirname "$0")/../support/cli.sh"
+
+fits_screen()
+{
+	[ "$(wc -l <"$T/out")" -le 24 ] || fail "$1: more than 24 lines"
+	[ "$(wc -L <"$T/out")" -le 80 ] || fail "$1: more than 80 columns"
+}
+
+expect 0 "$V" --version
+grep -qE '^vdtool [0-9]+\.[0-9]+\.[0-9]+$' out || fail "version"
+expect 0 "$V" --help
+fits_screen --help
+cp out help
+for sub in create inspect check map convert compare read write discard bench; do
+	grep -q "^  $sub " help || fail "--help lacks $sub"
+	expect 0 "$V" $sub --help
+	fits_screen "$sub --help"
+	shows "Usage: vdtool $sub "
+	cp out direct
+	expect 0 "$V" help $sub
+	cmp -s out direct || fail "help $sub differs from $sub --help"
+	expect 2 "$V" $sub
+	says "vdtool $sub --help"
+	expect 2 "$V" $sub --no-such-option x y
+	says "--no-such-option"
+	expect 2 "$V" $sub -Z x y
+	says "-Z"
+done
+for later in meta tag log history search catalog fields host policy run compact mount umount ctl \
+	resize snapshot merge rebase key sign verify rights clone; do
+	expect 2 "$V" $later disk.vhdx
+	says "$later: not supported yet"
+	expect 2 "$V" help $later
+done
+expect 2 "$V"
+expect 2 "$V" frobnicate
+says frobnicate
+expect 2 "$V" --frobnicate
+expect 2 "$V" create a 1M b
+says '"b" is too much'
+expect 2 "$V" create --type round a 1M
+says "dynamic|fixed"
+expect 2 "$V" create --block-size
+says "--block-size wants an argument"
+expect 2 "$V" create --uuid 1234 a 1M
+expect 2 "$V" bench --pattern 256 a
+expect 2 "$V" bench -c 0 a
+expect 2 "$V" bench --flush-interval 10 a
+expect 2 "$V" discard a
+expect 2 "$V" discard --offset 0 a
+expect 2 "$V" discard --length 1M a
+[ -z "$(find . -name 'a*')" ] || fail "wrong usage made a file"
+
+# Options may stand behind operands; -- ends them.
+expect 0 "$V" create a.vhdx 4M --quiet
+expect 0 "$V" create -- -dash.vhdx 4M
+[ -f ./-dash.vhdx ] || fail "no -dash.vhdx"

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* Failing calls: see fault.h. */
+#include "fault.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <vdisk/error.h>
+
+const char *fault_call_name(enum fault_call call)
+{
+	static const char *const names[] = {"read",  "write",    "sync",  "truncate",
+					    "punch", "allocate", "length"};
+
+	return call < FAULT_N_CALLS ? names[call] : "none";
+}
+
+void fault_arm(struct fault *fault, enum fault_call call, uint64_t nth, int error)
+{
+	fault->call = call;
+	fault->nth = nth;
+	fault->error = error;
+	fault->n_hit = 0;
+}
+
+void fault_disarm(struct fault *fault)
+{
+	fault->call = FAULT_N_CALLS;
+}
+
+/* 0, or the -errno that this call has to give. */
+static int strike(struct fault *fault, enum fault_call call)
+{
+	fault->n_calls[call]++;
+	if (fault->call != call || !fault->nth)
+		return 0;
+	if (fault->nth > 1) {
+		fault->nth--;
+		return 0;
+	}
+	fault->n_hit++;
+	if (!fault->is_sticky)
+		fault->nth = 0;
+	return -fault->error;
+}
+
+static ssize_t on_read(void *state, void *buf, size_t len, uint64_t offset)
+{
+	struct fault *fault = state;
+	uint64_t length = store_length(fault->store);
+	int rc = strike(fault, FAULT_READ);
+
+	if (rc)
+		return rc;
+	if (offset >= length)
+		return 0;
+	if (len > length - offset)
+		len = (size_t)(length - offset);
+	store_read(fault->store, buf, len, offset);
+	return (ssize_t)len;
+}
+
+static ssize_t on_write(void *state, const void *buf, size_t len, uint64_t offset)
+{
+	struct fault *fault = state;
+	int rc = strike(fault, FAULT_WRITE);
+
+	if (rc && fault->is_short)
+		store_write(fault->store, buf, len / 2, offset);
+	if (rc)
+		return rc;
+	store_write(fault->store, buf, len, offset);
+	return (ssize_t)len;
+}
+
+static int on_sync(void *state)
+{
+	return strike(state, FAULT_SYNC);
+}
+
+static int on_length(void *state, uint64_t *length)
+{
+	*length = store_length(((struct fault *)state)->store);
+	return strike(state, FAULT_LENGTH);
+}
+
+static int on_truncate(void *state, uint64_t length)
+{
+	int rc = strike(state, FAULT_TRUNCATE);
+
+	if (!rc)
+		store_truncate(((struct fault *)state)->store, length);
+	return rc;
+}
+
+static int on_zero(void *state, uint64_t offset, uint64_t len)
+{
+	int rc = strike(state, FAULT_PUNCH);
+
+	if (!rc)
+		store_zero(((struct fault *)state)->store, offset, len);
+	return rc;
+}
+
+static int on_allocate(void *state, uint64_t offset, uint64_t len)
+{
+	struct store *store = ((struct fault *)state)->store;
+	int rc = strike(state, FAULT_ALLOCATE);
+
+	if (!rc && offset + len > store_length(store))
+		store_truncate(store, offset + len);
+	return rc;
+}
+
+static int on_next_data(void *state, uint64_t offset, uint64_t *start, uint64_t *end)
+{
+	struct store *store = ((struct fault *)state)->store;
+
+	return store_next_data(store, offset, start, end) ? 0 : -ENXIO;
+}
+
+static void on_close(void *state)
+{
+	(void)state;
+}
+
+struct vd_io *fault_io(struct fault *fault)
+{
+	static const struct vd_io_ops ops = {
+	    .size = sizeof(ops),
+	    .read = on_read,
+	    .write = on_write,
+	    .sync = on_sync,
+	    .length = on_length,
+	    .truncate = on_truncate,
+	    .close = on_close,
+	    .punch = on_zero,
+	    .zero = on_zero,
+	    .allocate = on_allocate,
+	    .next_data = on_next_data,
+	};
+	struct vd_io *io = NULL;
+
+	return vd_io_open_ops(&io, &ops, fault, "faulty", true, NULL) == 0 ? io : NULL;
+}
+
+static _Atomic size_t n_blocks;
+static _Atomic uint64_t countdown, n_hits;
+static atomic_bool is_sticky_fault;
+
+static bool refuse(void)
+{
+	uint64_t left = atomic_load(&countdown);
+
+	if (!left)
+		return false;
+	if (left > 1) {
+		atomic_fetch_sub(&countdown, 1);
+		return false;
+	}
+	if (!atomic_load(&is_sticky_fault))
+		atomic_store(&countdown, 0);
+	atomic_fetch_add(&n_hits, 1);
+	return true;
+}
+
+static void *mem_alloc(void *user, size_t size)
+{
+	void *p = refuse() ? NULL : malloc(size);
+
+	(void)user;
+	if (p)
+		atomic_fetch_add(&n_blocks, 1);
+	return p;
+}
+
+static void *mem_resize(void *user, void *old, size_t size)
+{
+	void *p = refuse() ? NULL : realloc(old, size);
+
+	(void)user;
+	if (p && !old)
+		atomic_fetch_add(&n_blocks, 1);
+	return p;
+}
+
+static void mem_release(void *user, void *old)
+{
+	(void)user;
+	if (old)
+		atomic_fetch_sub(&n_blocks, 1);
+	free(old);
+}
+
+void fault_memory_watch(void)
+{
+	static const struct vd_allocator allocator = {mem_alloc, mem_resize, mem_release, NULL};
+
+	vd_set_allocator(&allocator);
+}
+
+size_t fault_memory_blocks(void)
+{
+	return atomic_load(&n_blocks);
+}
+
+void fault_memory_fail(uint64_t nth, bool is_sticky)
+{
+	atomic_store(&is_sticky_fault, is_sticky);
+	atomic_store(&n_hits, 0);
+	atomic_store(&countdown, nth);
+}
+
+uint64_t fault_memory_hits(void)
+{
+	return atomic_load(&n_hits);
+}

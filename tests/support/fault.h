@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Failing calls: a vd_io over a store whose n-th call of a kind fails, and an allocator that
+ * counts, finds leaks, and fails at the n-th request.
+ */
+#ifndef TEST_FAULT_H
+#define TEST_FAULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vdisk/sys/io.h>
+
+#include "store.h"
+
+enum fault_call {
+	FAULT_READ,
+	FAULT_WRITE,
+	FAULT_SYNC,
+	FAULT_TRUNCATE,
+	FAULT_PUNCH, /* punch and zero */
+	FAULT_ALLOCATE,
+	FAULT_LENGTH,
+	FAULT_N_CALLS
+};
+const char *fault_call_name(enum fault_call call);
+
+/** Which call fails. Thread-safe: set it while nobody is inside. */
+struct fault {
+	struct store *store;
+	enum fault_call call; /* FAULT_N_CALLS: none */
+	uint64_t nth;         /* 1: the next one of that kind */
+	int error;            /* the errno it gives */
+	bool is_sticky;       /* all that follow fail too, as on a full disk */
+	bool is_short;        /* a failing write leaves its first half in the store */
+	uint64_t n_hit;
+	uint64_t n_calls[FAULT_N_CALLS];
+};
+
+void fault_arm(struct fault *fault, enum fault_call call, uint64_t nth, int error);
+void fault_disarm(struct fault *fault);
+/** A vd_io on fault->store. NULL if the library fails. */
+struct vd_io *fault_io(struct fault *fault);
+
+/** Count what the library allocates, from now on. */
+void fault_memory_watch(void);
+/** Blocks not given back yet. */
+size_t fault_memory_blocks(void);
+/** The n-th request from now on fails (0: none), and all after it if `is_sticky`. */
+void fault_memory_fail(uint64_t nth, bool is_sticky);
+/** Requests that failed since then. */
+uint64_t fault_memory_hits(void);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* The private folder of a test: see scratch.h. */
+#include "scratch.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char made[64];
+
+static void remove_made(void)
+{
+	(void)scratch_run("rm -rf '%s'", made);
+}
+
+const char *scratch_dir(void)
+{
+	const char *dir = getenv("T");
+
+	if (dir && *dir)
+		return dir;
+	if (!*made) {
+		strcpy(made, "/tmp/vdisk-test-XXXXXX");
+		if (!mkdtemp(made))
+			abort();
+		atexit(remove_made);
+	}
+	return made;
+}
+
+const char *scratch_path(const char *name)
+{
+	static char paths[8][4096];
+	static unsigned next;
+	char *path = paths[next++ % 8];
+
+	snprintf(path, sizeof(paths[0]), "%s/%s", scratch_dir(), name);
+	return path;
+}
+
+int scratch_run(const char *fmt, ...)
+{
+	char command[8192];
+	va_list ap;
+	int status;
+
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof(command), fmt, ap);
+	va_end(ap);
+	status = system(command);
+	return status != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+bool scratch_has(const char *program)
+{
+	return scratch_run("command -v %s >/dev/null 2>&1", program) == 0;
+}

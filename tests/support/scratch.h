@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* The private folder of a test ($T; without it, a new one that goes when the test ends). */
+#ifndef TEST_SCRATCH_H
+#define TEST_SCRATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/** The folder. */
+const char *scratch_dir(void);
+/** FOLDER/name; a static string for each of the last 8 calls. */
+const char *scratch_path(const char *name);
+/** Run a shell command; its exit status, or -1. */
+int scratch_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/** Such a program is installed. */
+bool scratch_has(const char *program);
+
+#endif
