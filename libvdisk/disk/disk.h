@@ -53,6 +53,11 @@ struct vd_disk {
 	struct vd_disk_info info;
 	pthread_mutex_t edge_lock; /* read-modify-write of sectors of a differencing image */
 	_Atomic bool is_poisoned;
+	_Atomic bool was_announced; /* listeners agreed to the first change */
+	pthread_mutex_t announce_lock;
+	pthread_cond_t announce_cond;
+	bool is_announcing; /* under announce_lock, as is the next */
+	pthread_t announcer;
 	_Atomic uint64_t n_zeroes, n_discards, n_flushes;
 	_Atomic uint32_t n_listeners;
 	struct vd_listener listeners[VD_MAX_LISTENERS];
@@ -87,8 +92,17 @@ int vd_chain_open(struct vd_disk *top, const struct vd_open_opts *opts, struct v
 /** Tell the listeners. Only VD_EVENT_WILL_WRITE's answer counts. */
 int vd_disk_tell(struct vd_disk *disk, enum vd_event_kind kind, uint64_t start, uint64_t length,
 		 struct vd_error *err);
-/** A format's will_write; user is the disk. */
+/** A format's will_write; user is the disk. It may hold its locks, for the listeners have been
+ *  asked by vd_disk_announce before. */
 int vd_disk_will_write(void *user, struct vd_error *err);
+int vd_disk_announce_slow(struct vd_disk *disk, struct vd_error *err);
+/** Before any change that a guest can see: ask the listeners, once, under no lock. */
+static inline int vd_disk_announce(struct vd_disk *disk, struct vd_error *err)
+{
+	if (vd_likely(atomic_load_explicit(&disk->was_announced, memory_order_acquire)))
+		return 0;
+	return vd_disk_announce_slow(disk, err);
+}
 
 static inline bool vd_disk_has_listeners(struct vd_disk *disk)
 {

@@ -37,11 +37,34 @@ int vd_disk_tell(struct vd_disk *disk, enum vd_event_kind kind, uint64_t start, 
 	return 0;
 }
 
+/* Whoever comes while another thread asks waits for the answer; after a refusal it asks anew. */
+int vd_disk_announce_slow(struct vd_disk *disk, struct vd_error *err)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&disk->announce_lock);
+	if (disk->is_announcing && pthread_equal(disk->announcer, pthread_self()))
+		ret = vd_error_set(err, VD_EINVAL, 0, VD_NO_OFFSET,
+				   "a listener of VD_EVENT_WILL_WRITE may not write to the disk");
+	while (!ret && disk->is_announcing)
+		ret = vd_deadline_wait(&disk->announce_cond, &disk->announce_lock, err);
+	if (!ret && !atomic_load(&disk->was_announced)) {
+		disk->is_announcing = true;
+		disk->announcer = pthread_self();
+		pthread_mutex_unlock(&disk->announce_lock);
+		ret = vd_disk_tell(disk, VD_EVENT_WILL_WRITE, 0, disk->size, err);
+		pthread_mutex_lock(&disk->announce_lock);
+		disk->is_announcing = false;
+		atomic_store(&disk->was_announced, !ret);
+		pthread_cond_broadcast(&disk->announce_cond);
+	}
+	pthread_mutex_unlock(&disk->announce_lock);
+	return ret;
+}
+
 int vd_disk_will_write(void *user, struct vd_error *err)
 {
-	struct vd_disk *disk = user;
-
-	return vd_disk_tell(disk, VD_EVENT_WILL_WRITE, 0, disk->size, err);
+	return vd_disk_announce(user, err);
 }
 
 int vd_call_begin_slow(struct vd_disk *disk, struct vd_call *call, struct vd_error *err)

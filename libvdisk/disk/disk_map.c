@@ -50,7 +50,9 @@ static int resolve_write(struct vd_disk *disk, uint64_t start, uint64_t length,
 				    "resolve for writing needs",
 				    (unsigned long long)length, (unsigned long long)start,
 				    disk->sector_size);
-	ret = disk->ops->resolve(disk->state, start, length, VD_ACCESS_WRITE, mapping, err);
+	ret = vd_disk_announce(disk, err);
+	if (!ret)
+		ret = disk->ops->resolve(disk->state, start, length, VD_ACCESS_WRITE, mapping, err);
 	mapping->depth = 0;
 	return ret;
 }

@@ -156,6 +156,8 @@ int vd_disk_open_one(struct vd_disk **out, struct vd_io *io, const char *path,
 		return vd_no_memory(err, sizeof(*disk), "a disk");
 	memset(disk, 0, sizeof(*disk));
 	pthread_mutex_init(&disk->edge_lock, NULL);
+	pthread_mutex_init(&disk->announce_lock, NULL);
+	vd_cond_init(&disk->announce_cond);
 	disk->io = vd_io_ref(io);
 	disk->flags = opts->flags;
 	how.user = disk;
@@ -194,6 +196,8 @@ int vd_disk_free(struct vd_disk *disk, struct vd_error *err)
 		}
 		vd_io_close(disk->io);
 		pthread_mutex_destroy(&disk->edge_lock);
+		pthread_mutex_destroy(&disk->announce_lock);
+		pthread_cond_destroy(&disk->announce_cond);
 		vd_free(disk->path);
 		vd_free(disk->folder);
 		vd_free_aligned(disk);
@@ -330,7 +334,7 @@ int vd_disk_close(struct vd_disk *disk, struct vd_error *err)
 		return 0;
 	vd_disk_tell(disk, VD_EVENT_CLOSING, 0, disk->size, NULL);
 	/* A canceled handle is closed all the same: its stores still refuse. */
-	ret = vd_call_begin(disk, &call, NULL);
+	(void)vd_call_begin(disk, &call, NULL);
 	ret = vd_disk_free(disk, err);
 	vd_call_end(&call);
 	return ret;

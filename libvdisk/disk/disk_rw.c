@@ -340,7 +340,10 @@ int vd_disk_writev(struct vd_disk *disk, const struct iovec *iov, int n_iov, uin
 		ret = vd_call_begin(disk, &call, err);
 	if (ret)
 		return ret;
-	ret = write_split(disk, &at, len, offset, err);
+	if (vd_likely(len))
+		ret = vd_disk_announce(disk, err);
+	if (!ret)
+		ret = write_split(disk, &at, len, offset, err);
 	vd_call_end(&call);
 	if (!ret)
 		vd_gate_count(&disk->tallies, VD_TALLY_WRITES, VD_TALLY_WRITE_BYTES, len);

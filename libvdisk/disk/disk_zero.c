@@ -67,6 +67,8 @@ static int zero_call(struct vd_disk *disk, uint64_t offset, uint64_t len, uint32
 	if (ret)
 		return ret;
 	if (len)
+		ret = vd_disk_announce(disk, err);
+	if (len && !ret)
 		ret = zero_range(disk, offset, len, flags, err);
 	vd_call_end(&call);
 	if (!ret)

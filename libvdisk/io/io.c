@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/deadline.h"
 #include "base/message.h"
+#include "base/sabotage.h"
 
 /* Tables may be older than we are: what they don't have is NULL. */
 #define OPS_MIN_SIZE offsetof(struct vd_io_ops, readv)
@@ -226,7 +227,8 @@ static void sync_end(struct vd_io *io, int result)
 	pthread_mutex_lock(&io->mutex);
 	if (result) {
 		atomic_store(&io->poison_errno, -result);
-		atomic_fetch_or(&io->flags, VD_IO_F_POISONED);
+		if (!VD_SABOTAGED(POISON))
+			atomic_fetch_or(&io->flags, VD_IO_F_POISONED);
 	}
 	io->is_syncing = false;
 	pthread_cond_broadcast(&io->changed);

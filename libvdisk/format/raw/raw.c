@@ -21,7 +21,6 @@ static int raw_open(void **state, struct vd_io *io, const struct vd_format_open 
 
 	if (!raw)
 		return vd_no_memory(err, sizeof(*raw), "a raw image");
-	raw->how = *how;
 	ret = vd_io_length(io, &raw->file_length, err);
 	if (!ret && raw->file_length > INT64_MAX - RAW_SECTOR)
 		ret = vd_error_set(err, VD_EUNSUPPORTED, 0, VD_NO_OFFSET,
@@ -34,7 +33,8 @@ static int raw_open(void **state, struct vd_io *io, const struct vd_format_open 
 		vd_free(raw);
 		return ret;
 	}
-	raw->is_fixed = vd_io_is_device(io) || vd_io_allocated(io, &allocated, NULL) || allocated >= raw->file_length;
+	raw->is_fixed = vd_io_is_device(io) || vd_io_allocated(io, &allocated, NULL) ||
+			allocated >= raw->file_length;
 	raw->io = vd_io_ref(io);
 	pthread_mutex_init(&raw->lock, NULL);
 	vd_cond_init(&raw->changed);
@@ -123,38 +123,11 @@ static void raw_get_stats(void *state, struct vd_disk_stats *stats)
 	stats->n_syncs = atomic_load(&raw->n_syncs);
 }
 
-/* Ask will_write once. Whoever comes while another thread asks waits for its answer. */
-static int ask_to_write(struct raw_state *raw, struct vd_error *err)
+/* After the change: a sync that began before it doesn't cover it. */
+static inline void mark_dirty(struct raw_state *raw)
 {
-	int ret = 0;
-
-	pthread_mutex_lock(&raw->lock);
-	while (!ret && raw->is_asking)
-		ret = vd_deadline_wait(&raw->changed, &raw->lock, err);
-	if (!ret && !atomic_load(&raw->may_write)) {
-		raw->is_asking = true;
-		pthread_mutex_unlock(&raw->lock);
-		ret = raw->how.will_write ? raw->how.will_write(raw->how.user, err) : 0;
-		pthread_mutex_lock(&raw->lock);
-		raw->is_asking = false;
-		if (!ret)
-			atomic_store(&raw->may_write, true);
-		pthread_cond_broadcast(&raw->changed);
-	}
-	pthread_mutex_unlock(&raw->lock);
-	return ret;
-}
-
-static inline int begin_change(struct raw_state *raw, struct vd_error *err)
-{
-	int ret = atomic_load_explicit(&raw->may_write, memory_order_relaxed)
-		      ? 0
-		      : ask_to_write(raw, err);
-
-	/* Also before the change: a flush in between has nothing to lose by it. */
-	if (!ret && !atomic_load_explicit(&raw->is_dirty, memory_order_relaxed))
+	if (!atomic_load_explicit(&raw->is_dirty, memory_order_relaxed))
 		atomic_store(&raw->is_dirty, true);
-	return ret;
 }
 
 static int raw_resolve(void *state, uint64_t start, uint64_t length, enum vd_access access,
@@ -163,17 +136,13 @@ static int raw_resolve(void *state, uint64_t start, uint64_t length, enum vd_acc
 	struct raw_state *raw = state;
 	struct vd_io *io = raw->io;
 
-	if (access == VD_ACCESS_WRITE) {
-		int ret = begin_change(raw, err);
+	(void)err;
+	if (access == VD_ACCESS_WRITE && raw->guard) {
 		uint64_t end;
 
-		if (ret)
-			return ret;
-		if (raw->guard) {
-			if (raw_guard_covers(raw->guard, start, &end))
-				io = raw->guard->door;
-			length = vd_min64(length, end - start);
-		}
+		if (raw_guard_covers(raw->guard, start, &end))
+			io = raw->guard->door;
+		length = vd_min64(length, end - start);
 	}
 	mapping->start = start;
 	mapping->length = length;
@@ -192,9 +161,8 @@ static int raw_release(void *state, struct vd_mapping *mapping, enum vd_outcome 
 
 	(void)err;
 	/* Also after a failure: some of it may have arrived. */
-	if (mapping->access == VD_ACCESS_WRITE && outcome != VD_OUTCOME_READ &&
-	    !atomic_load_explicit(&raw->is_dirty, memory_order_relaxed))
-		atomic_store(&raw->is_dirty, true);
+	if (mapping->access == VD_ACCESS_WRITE && outcome != VD_OUTCOME_READ)
+		mark_dirty(raw);
 	return 0;
 }
 
@@ -228,10 +196,10 @@ static int raw_zero(void *state, uint64_t start, uint64_t length, uint32_t flags
 {
 	struct raw_state *raw = state;
 	uint64_t end = start + length, limit = raw->size;
-	int ret = begin_change(raw, err);
+	int ret = 0;
 
 	/* What lies behind the end of the file is zero already. */
-	if (!ret && raw->file_length != raw->size)
+	if (raw->file_length != raw->size)
 		ret = vd_io_length(raw->io, &limit, err);
 	end = vd_min64(end, limit);
 	while (!ret && start < end) {
@@ -242,7 +210,7 @@ static int raw_zero(void *state, uint64_t start, uint64_t length, uint32_t flags
 		ret = zero_part(raw, start, next - start, flags, is_guarded, err);
 		start = next;
 	}
-	atomic_store(&raw->is_dirty, true);
+	mark_dirty(raw);
 	return ret;
 }
 

@@ -40,12 +40,9 @@ struct raw_state {
 	uint64_t size;           /* of the virtual disk: file_length up to whole sectors */
 	uint64_t file_length;    /* when it was opened */
 	bool is_fixed;           /* no holes when it was opened */
-	struct vd_format_open how;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool is_asking; /* will_write runs, under no lock */
-	_Atomic bool may_write;
 	_Atomic bool is_dirty; /* written to since the last sync began */
 	bool is_syncing;
 	uint64_t n_begun, n_done; /* syncs; n_done: the last one that succeeded */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/sabotage.h"
 #include "format/vhdx/vhdx.h"
 
 static uint32_t first_slot(const struct vhdx_cache *cache, uint64_t page)
@@ -108,7 +109,7 @@ static struct vhdx_slot *choose(struct vhdx_cache *cache, uint64_t page)
 	for (uint32_t i = 0; i < 2 * VHDX_WAYS; i++) {
 		struct vhdx_slot *slot = &cache->slots[first + cache->hand++ % VHDX_WAYS];
 
-		if (slot->is_dirty || slot->is_frozen || slot->n_holds)
+		if (slot->is_dirty || (slot->is_frozen && !VD_SABOTAGED(EVICT)) || slot->n_holds)
 			continue;
 		if (!atomic_exchange_explicit(&slot->was_used, false, memory_order_relaxed))
 			return slot;

@@ -27,6 +27,7 @@
 #include "base/alloc.h"
 #include "base/deadline.h"
 #include "base/message.h"
+#include "base/sabotage.h"
 #include "format/vhdx/vhdx.h"
 
 int vhdx_commit_init(struct vhdx *v, struct vd_error *err)
@@ -102,7 +103,7 @@ int vhdx_headers_update(struct vhdx *v, const struct vhdx_header *want, struct v
 		vhdx_header_encode(&header, bytes);
 		c->is_half = true;
 		ret = vd_io_write(v->file, bytes, VHDX_HEADER_SIZE, VHDX_HEADER_OFF(!c->slot), err);
-		if (!ret)
+		if (!ret && !(VD_SABOTAGED(I2_SYNC) && i == 0))
 			ret = sync_file(v, err);
 		if (!ret) {
 			c->slot = !c->slot;
@@ -155,9 +156,9 @@ static int begin_session(struct vhdx *v, enum vhdx_session level, struct vd_erro
 	if (ret)
 		return ret;
 	want = v->commit.header;
-	if (atomic_load(&v->session.level) == VHDX_SESSION_NONE)
+	if (atomic_load(&v->session.level) == VHDX_SESSION_NONE && !VD_SABOTAGED(I1_FILE_ID))
 		want.file_write_id = vd_guid_random();
-	if (level == VHDX_SESSION_DATA)
+	if (level == VHDX_SESSION_DATA && !VD_SABOTAGED(I1_DATA_ID))
 		want.data_write_id = vd_guid_random();
 	ret = vhdx_headers_update(v, &want, err);
 	if (!ret && atomic_load(&v->session.level) == VHDX_SESSION_NONE)
@@ -245,32 +246,43 @@ static void thaw(struct vhdx *v)
 	pthread_mutex_lock(&v->map_lock);
 	for (size_t i = 0; i < c->n_frozen; i++) {
 		c->frozen[i]->is_frozen = false;
-		vhdx_slot_redirty(v, c->frozen[i]);
+		if (!VD_SABOTAGED(THAW))
+			vhdx_slot_redirty(v, c->frozen[i]);
 	}
 	c->n_frozen = 0;
 	vhdx_space_thaw(v);
 	pthread_mutex_unlock(&v->map_lock);
 }
 
-/* F5: put the committed pages in place; neighbours in one write. Not synced: the next F2 does. */
+/* Write the frozen pages where they belong; neighbours in one write. */
+static int put_in_place(struct vhdx *v, struct vd_error *err)
+{
+	struct vhdx_commit *c = &v->commit;
+	size_t n;
+	int ret = 0;
+
+	for (size_t i = 0; i < c->n_frozen && !ret; i += n) {
+		for (n = 1; i + n < c->n_frozen && c->offs[i + n] == c->offs[i] + n * VHDX_PAGE;)
+			n++;
+		ret = vd_io_write(v->file, c->pages[i], n * VHDX_PAGE, c->offs[i], err);
+	}
+	return ret;
+}
+
+/* F5: what is committed goes in place. Not synced: the next F2, or the end of the lap, does. */
 static int apply(struct vhdx *v, struct vd_error *err)
 {
 	struct vhdx_commit *c = &v->commit;
-	size_t i = 0, n;
 	int ret;
 
 	pthread_mutex_lock(&v->map_lock);
 	v->cache.n_applied++;
 	pthread_mutex_unlock(&v->map_lock);
-	for (; i < c->n_frozen; i += n) {
-		for (n = 1; i + n < c->n_frozen && c->offs[i + n] == c->offs[i] + n * VHDX_PAGE;)
-			n++;
-		ret = vd_io_write(v->file, c->pages[i], n * VHDX_PAGE, c->offs[i], err);
-		if (ret)
-			return ret;
-	}
+	ret = put_in_place(v, err);
+	if (ret)
+		return ret;
 	pthread_mutex_lock(&v->map_lock);
-	for (i = 0; i < c->n_frozen; i++)
+	for (size_t i = 0; i < c->n_frozen; i++)
 		c->frozen[i]->is_frozen = false;
 	c->n_frozen = 0;
 	c->is_unapplied = false;
@@ -287,38 +299,68 @@ static int end_lap(struct vhdx *v, struct vd_error *err)
 	return vhdx_headers_update(v, &want, err);
 }
 
+/* F3 and F4 for pages [from, from + n) of the frozen ones, under `log_id`. */
+static int write_pages(struct vhdx *v, size_t from, size_t n, uint64_t len, struct vd_guid log_id,
+		       struct vd_error *err)
+{
+	struct vhdx_commit *c = &v->commit;
+	size_t size = vhdx_entry_size(n);
+	int ret;
+
+	vhdx_entry_encode(c->entry, c->log_seq, (uint32_t)c->log_pos, log_id,
+			  VD_SABOTAGED(I6_FLUSHED) ? len + VD_MIB : len, len, c->offs + from,
+			  (const uint8_t(*)[VHDX_PAGE])c->pages + from, n);
+	ret = vd_io_write(v->file, c->entry, size, c->header.log_off + c->log_pos, err);
+	if (!ret && !VD_SABOTAGED(F4_SYNC))
+		ret = sync_file(v, err);
+	return ret;
+}
+
+static void advance_log(struct vhdx_commit *c, size_t n_pages)
+{
+	c->log_pos += vhdx_entry_size(n_pages);
+	c->log_seq += !VD_SABOTAGED(F5_SEQ);
+	atomic_fetch_add(&c->n_commits, 1);
+	atomic_fetch_add(&c->n_log_bytes, vhdx_entry_size(n_pages));
+}
+
 /* F3, F4 and, for the first entry of a lap, the headers (I3). *is_committed: the commit point has
  * been passed, even if an error is returned. */
 static int write_entry(struct vhdx *v, uint64_t len, bool *is_committed, struct vd_error *err)
 {
 	struct vhdx_commit *c = &v->commit;
-	size_t size = vhdx_entry_size(c->n_frozen);
 	struct vhdx_header want = c->header;
 	bool is_first = vd_guid_is_nil(c->header.log_id);
-	int ret;
+	size_t from = 0;
+	int ret = 0;
 
 	if (is_first) {
 		want.log_id = vd_guid_random();
 		c->log_pos = 0;
 	}
-	vhdx_entry_encode(c->entry, c->log_seq, (uint32_t)c->log_pos, want.log_id, len, len,
-			  c->offs, (const uint8_t(*)[VHDX_PAGE])c->pages, c->n_frozen);
-	ret = vd_io_write(v->file, c->entry, size, c->header.log_off + c->log_pos, err);
+	if (VD_SABOTAGED(F5_EARLY))
+		ret = put_in_place(v, err);
+	if (VD_SABOTAGED(I3_HEADER) && is_first)
+		ret = vhdx_headers_update(v, &want, err);
+	if (VD_SABOTAGED(I8_SPLIT) && c->n_frozen > 1 && !is_first) {
+		from = c->n_frozen / 2;
+		ret = write_pages(v, 0, from, len, want.log_id, err);
+		if (!ret)
+			advance_log(c, from);
+	}
 	if (!ret)
-		ret = sync_file(v, err);
+		ret = write_pages(v, from, c->n_frozen - from, len, want.log_id, err);
 	if (ret)
 		return ret;
-	if (is_first) {
+	if (is_first && !VD_SABOTAGED(I3_HEADER)) {
 		ret = vhdx_headers_update(v, &want, err);
 		if (!vd_guid_is_equal(c->header.log_id, want.log_id))
 			return ret;
-		atomic_fetch_add(&c->n_laps, 1);
 	}
+	if (is_first)
+		atomic_fetch_add(&c->n_laps, 1);
 	*is_committed = true;
-	c->log_pos += size;
-	c->log_seq++;
-	atomic_fetch_add(&c->n_commits, 1);
-	atomic_fetch_add(&c->n_log_bytes, size);
+	advance_log(c, c->n_frozen - from);
 	return ret;
 }
 
@@ -338,7 +380,7 @@ static int commit_once(struct vhdx *v, struct vd_error *err)
 		return ret;
 	if (c->n_frozen || atomic_load_explicit(&v->has_unsynced, memory_order_seq_cst) ||
 	    vd_io_is_poisoned(v->file))
-		ret = sync_file(v, err); /* F2 */
+		ret = VD_SABOTAGED(F2_SYNC) && c->n_frozen ? 0 : sync_file(v, err); /* F2 */
 	if (!c->n_frozen)
 		return ret;
 	if (!ret && c->is_half)
@@ -370,7 +412,7 @@ int vhdx_commit(struct vhdx *v, struct vd_error *err)
 	int ret = 0;
 
 	pthread_mutex_lock(&c->lock);
-	ticket = c->n_started + 1;
+	ticket = c->n_started + !(VD_SABOTAGED(COALESCE) && c->n_started);
 	while (c->is_running && c->n_done < ticket && !ret)
 		ret = vd_deadline_wait(&c->cond, &c->lock, err);
 	if (ret || c->n_done >= ticket) {
@@ -403,8 +445,11 @@ int vhdx_commit_close(struct vhdx *v, struct vd_error *err)
 	vhdx_space_reap(v, true);
 	if (c->is_unapplied)
 		ret = apply(v, err);
+	if (!ret && VD_SABOTAGED(I6_TRIM))
+		ret = vhdx_space_trim(v, err);
 	if (!ret && !vd_guid_is_nil(c->header.log_id)) {
-		ret = sync_file(v, err);
+		if (!VD_SABOTAGED(CLOSE_SYNC))
+			ret = sync_file(v, err);
 		if (!ret)
 			ret = end_lap(v, err);
 	} else if (!ret && c->is_half && atomic_load(&v->session.level) != VHDX_SESSION_NONE) {

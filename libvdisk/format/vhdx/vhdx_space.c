@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "base/sabotage.h"
 #include "format/vhdx/vhdx.h"
 
 #define MAX_FILE  (128 * VD_TIB) /* beyond this an offset is nonsense: twice the largest disk */
@@ -353,7 +354,10 @@ int vhdx_space_reserve(struct vhdx *v, struct vd_error *err)
 
 void vhdx_space_release(struct vhdx *v, uint64_t off, uint64_t n)
 {
-	runs_add(&v->space.dirty, off / VD_MIB, n);
+	if (VD_SABOTAGED(I7_REUSE))
+		make_free(&v->space, off / VD_MIB, n, false);
+	else
+		runs_add(&v->space.dirty, off / VD_MIB, n);
 	v->n_freed++;
 }
 
@@ -400,7 +404,7 @@ void vhdx_space_reap(struct vhdx *v, bool is_closing)
 			runs_move(&space->draining, &space->committed);
 			vd_grace_begin(&v->gate, &space->grace);
 		}
-		if (!is_closing && !vd_grace_poll(&v->gate, &space->grace))
+		if (!is_closing && !VD_SABOTAGED(GATE) && !vd_grace_poll(&v->gate, &space->grace))
 			break;
 		ready = space->draining;
 		memset(&space->draining, 0, sizeof(space->draining));

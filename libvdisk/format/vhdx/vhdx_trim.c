@@ -5,6 +5,7 @@
  * disks, the bytes are zeroed in place. A child's block never falls back to the parent.
  */
 #include "base/deadline.h"
+#include "base/sabotage.h"
 #include "format/vhdx/vhdx.h"
 
 #define MAX_TRIES 8
@@ -23,7 +24,7 @@ static int free_block(struct vhdx *v, struct vhdx_txn *txn, uint64_t block, stru
 		return ret;
 	entry = vhdx_txn_get(txn, at);
 	vhdx_pending_kill(v, block);
-	vhdx_txn_set(v, txn, at, VHDX_ZERO);
+	vhdx_txn_set(v, txn, at, VD_SABOTAGED(CHILD_TRIM) ? VHDX_NOT_PRESENT : VHDX_ZERO);
 	if (VHDX_ENTRY_STATE(entry) != VHDX_NOT_PRESENT && VHDX_ENTRY_STATE(entry) != VHDX_ZERO &&
 	    VHDX_ENTRY_OFF(entry))
 		vhdx_space_release(v, VHDX_ENTRY_OFF(entry), v->params.block_size / VD_MIB);

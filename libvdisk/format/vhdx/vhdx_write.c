@@ -13,6 +13,7 @@
  */
 #include "base/alloc.h"
 #include "base/deadline.h"
+#include "base/sabotage.h"
 #include "format/vhdx/vhdx.h"
 
 /* mapping->token[0]: what vhdx_release_write has to do. token[1] is the block, token[2] the
@@ -114,7 +115,8 @@ static int have_bitmap(struct vhdx *v, struct vhdx_txn *txn, uint64_t block, uin
 					    (unsigned long long)*off);
 		return 0;
 	}
-	ret = vhdx_space_alloc(v, VHDX_BITMAP_SIZE / VD_MIB, true, off, &is_zero, err);
+	ret = vhdx_space_alloc(v, VHDX_BITMAP_SIZE / VD_MIB, !VD_SABOTAGED(F1_BITMAP), off,
+			       &is_zero, err);
 	if (!ret)
 		vhdx_txn_set(v, txn, at, *off | VHDX_PRESENT);
 	return ret;
@@ -173,7 +175,7 @@ static int publish_partial(struct vhdx *v, struct vhdx_txn *txn, const struct vd
 		ret = hold_bits(v, txn, bitmap, first, n, err);
 	if (ret)
 		return ret;
-	if (entry) { /* bits of an earlier life don't count */
+	if (entry && !VD_SABOTAGED(F1_OLD_BITS)) { /* bits of an earlier life don't count */
 		put_bits(v, txn, bitmap, block_first, first - block_first, false);
 		put_bits(v, txn, bitmap, first + n, block_first + n_block - first - n, false);
 	}
@@ -241,7 +243,8 @@ int vhdx_release_write(struct vhdx *v, struct vd_mapping *m, bool is_written, st
 		atomic_store_explicit(&v->has_unsynced, true, memory_order_seq_cst);
 	if (m->token[0] == TOKEN_IN_PLACE)
 		return 0;
-	pthread_mutex_lock(&v->map_lock);
+	if (!VD_SABOTAGED(LOCK))
+		pthread_mutex_lock(&v->map_lock);
 	for (int i = 0; is_written && i < MAX_TRIES; i++) {
 		if (m->token[0] == TOKEN_PENDING)
 			ret =
@@ -261,7 +264,8 @@ int vhdx_release_write(struct vhdx *v, struct vd_mapping *m, bool is_written, st
 	}
 	if (m->token[0] == TOKEN_PENDING)
 		drop_pending(v, (struct vhdx_pending *)(uintptr_t)m->token[2]);
-	pthread_mutex_unlock(&v->map_lock);
+	if (!VD_SABOTAGED(LOCK))
+		pthread_mutex_unlock(&v->map_lock);
 	return ret;
 }
 
@@ -293,6 +297,7 @@ static int make_pending(struct vhdx *v, uint64_t block, uint64_t entry, struct v
 	}
 	p->block = block;
 	p->n_refs = 1;
+	*is_zero |= VD_SABOTAGED(F1_ZERO);
 	p->is_zeroing = !*is_zero;
 	p->next = *bucket(v, block);
 	*bucket(v, block) = p;
@@ -414,6 +419,19 @@ static int resolve_stored(struct vhdx *v, uint64_t block, struct vd_mapping *m, 
 	return ret;
 }
 
+#ifdef VD_SABOTAGE
+/* What F1 forbids: the entry and its bits, before the payload. */
+static void publish_early(struct vhdx *v, const struct vd_mapping *m)
+{
+	struct vhdx_txn txn = {{NULL}, 0};
+
+	(void)publish(v, &txn, m, (struct vhdx_pending *)(uintptr_t)m->token[2], NULL);
+	vhdx_txn_end(&txn);
+}
+#else
+#define publish_early(v, m) ((void)(v), (void)(m))
+#endif
+
 static int refuse(struct vhdx *v, const struct vd_mapping *m, struct vd_error *err)
 {
 	if (!v->is_writable)
@@ -449,6 +467,8 @@ int vhdx_resolve_write(struct vhdx *v, struct vd_mapping *m, struct vd_error *er
 		if (!ret && !vhdx_is_stored(VHDX_ENTRY_STATE(entry))) {
 			ret = join_pending(v, block, entry, m, err);
 			is_done = true;
+			if (VD_SABOTAGED(F1_EARLY) && !ret)
+				publish_early(v, m);
 		}
 		pthread_mutex_unlock(&v->map_lock);
 	}
