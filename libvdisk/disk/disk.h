@@ -39,6 +39,7 @@ struct vd_disk {
 	struct vd_disk *parent;
 	uint64_t size;
 	struct vd_io *io;
+	struct vd_skip *skip;       /* NULL unless there are two parents or more */
 	_Atomic uint32_t attention; /* VD_ATTENTION_* */
 	_Atomic uint32_t timeout_ms;
 	uint32_t sector_size;
@@ -142,6 +143,14 @@ static inline int vd_call_check(struct vd_disk *disk, struct vd_error *err)
 	return vd_deadline_check(err);
 }
 
+/* disk_skip.c: once the chain is open. */
+int vd_skip_init(struct vd_disk *top, struct vd_error *err);
+void vd_skip_free(struct vd_disk *top);
+/** The parent to ask about `start` first: those above it have nothing there. *len may become
+ *  shorter; *depth is where the parent stands. */
+struct vd_disk *vd_skip_to(const struct vd_disk *top, uint64_t start, uint64_t *len,
+			   uint32_t *depth);
+
 /* disk_map.c */
 
 /** VD_ERANGE with a text. */
@@ -180,8 +189,8 @@ static inline int vd_chain_resolve(struct vd_disk *top, uint64_t start, uint64_t
 		}
 		len = vd_min64(mapping->length, parent->size - start);
 		disk->ops->release(disk->state, mapping, VD_OUTCOME_READ, NULL);
-		disk = parent;
 		depth++;
+		disk = depth == 1 && top->skip ? vd_skip_to(top, start, &len, &depth) : parent;
 	}
 	mapping->depth = depth;
 	*holder = disk;

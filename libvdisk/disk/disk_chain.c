@@ -326,5 +326,5 @@ int vd_chain_open(struct vd_disk *top, const struct vd_open_opts *opts, struct v
 			break;
 	}
 	drop_roots(&chain);
-	return ret;
+	return ret ? ret : vd_skip_init(top, err);
 }

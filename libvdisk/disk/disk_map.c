@@ -98,8 +98,12 @@ int vd_disk_release(struct vd_disk *disk, struct vd_mapping *mapping, enum vd_ou
 static int find_host_hole(struct vd_disk *holder, struct vd_extent *extent, struct vd_error *err)
 {
 	uint64_t end = extent->offset + extent->length, data, data_end;
-	int ret = vd_io_next_data(holder->io, extent->offset, end, &data, &data_end, err);
+	int ret;
 
+	/* A log that is replayed in memory may hold what the file doesn't. */
+	if (holder->info.has_dirty_log && !holder->is_writable)
+		return 0;
+	ret = vd_io_next_data(holder->io, extent->offset, end, &data, &data_end, err);
 	if (ret)
 		return ret;
 	if (data > extent->offset) {

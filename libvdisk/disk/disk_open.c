@@ -195,6 +195,7 @@ int vd_disk_free(struct vd_disk *disk, struct vd_error *err)
 						   own.text);
 		}
 		vd_io_close(disk->io);
+		vd_skip_free(disk);
 		pthread_mutex_destroy(&disk->edge_lock);
 		pthread_mutex_destroy(&disk->announce_lock);
 		pthread_cond_destroy(&disk->announce_cond);

@@ -156,7 +156,10 @@ static int check_content(struct vhdx_checker *c, const struct vhdx_item *item,
 	rc = vd_io_read(c->view, bytes, len, at, err);
 	if (rc)
 		return rc;
-	if (vhdx_item_decode(item, vd_span(bytes, len), &c->regions.metadata, &c->params, &why))
+	rc = vhdx_item_decode(item, vd_span(bytes, len), &c->regions.metadata, &c->params, &why);
+	if (rc == VD_ENOMEM)
+		return vd_error_set(err, rc, 0, VD_NO_OFFSET, "%s", why.text);
+	if (rc)
 		vhdx_report(c, VD_FINDING_ERROR, "vhdx-item-value", known->section, why.offset,
 			    "a value that the specification allows", "%s", why.text);
 	if (known->id == &vhdx_item_params &&

@@ -181,6 +181,17 @@ static int decode_regions(const struct vhdx_disk_region *disk, uint32_t n, uint6
 	return 0;
 }
 
+bool vhdx_regions_is_valid(struct vd_span bytes)
+{
+	const struct vhdx_disk_regions *disk = (const void *)bytes.p;
+
+	return bytes.len >= VHDX_REGIONS_SIZE &&
+	       memcmp(disk->signature, VHDX_REGIONS_SIGNATURE, 4) == 0 &&
+	       vd_crc32c_without(disk, VHDX_REGIONS_SIZE,
+				 offsetof(struct vhdx_disk_regions, checksum)) ==
+		   vd_get32(disk->checksum);
+}
+
 int vhdx_regions_decode(struct vd_span bytes, uint64_t at, struct vhdx_regions *regions,
 			bool *is_valid, struct vd_error *err)
 {
@@ -189,11 +200,7 @@ int vhdx_regions_decode(struct vd_span bytes, uint64_t at, struct vhdx_regions *
 	uint32_t n;
 	int rc;
 
-	*is_valid = bytes.len >= VHDX_REGIONS_SIZE &&
-		    memcmp(disk->signature, VHDX_REGIONS_SIGNATURE, 4) == 0 &&
-		    vd_crc32c_without(disk, VHDX_REGIONS_SIZE,
-				      offsetof(struct vhdx_disk_regions, checksum)) ==
-			vd_get32(disk->checksum);
+	*is_valid = vhdx_regions_is_valid(bytes);
 	if (!*is_valid)
 		return 0;
 	n = vd_get32(disk->n_entries);

@@ -130,6 +130,8 @@ bool vhdx_header_decode(struct vd_span bytes, struct vhdx_header *header);
  * 0 passes if log_id is nil: such an image can be read, but has no place to commit a change.
  */
 int vhdx_headers_choose(struct vhdx_headers *headers, struct vd_error *err);
+/** Signature and checksum of one copy of the region table. */
+bool vhdx_regions_is_valid(struct vd_span bytes);
 /** One copy of the region table; false in *is_valid: signature or checksum is wrong. Errors are for
  *  rules broken by a valid table (overlap, unknown required region ...). */
 int vhdx_regions_decode(struct vd_span bytes, uint64_t at, struct vhdx_regions *regions,

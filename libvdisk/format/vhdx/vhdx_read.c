@@ -53,13 +53,13 @@ int vhdx_regions_read(struct vd_io *io, const struct vhdx_header *header,
 		      struct vhdx_regions *regions, struct vd_error *err)
 {
 	VD_AUTO_FREE uint8_t *bytes = vd_malloc(2 * VHDX_REGIONS_SIZE);
-	const uint8_t *second = bytes + VHDX_REGIONS_SIZE;
-	struct vhdx_regions other = {0};
+	const uint8_t *second;
 	int rc;
 
 	memset(regions, 0, sizeof(*regions));
 	if (!bytes)
 		return vd_no_memory(err, (size_t)2 * VHDX_REGIONS_SIZE, "the region tables");
+	second = bytes + VHDX_REGIONS_SIZE;
 	rc = vd_io_read(io, bytes, (size_t)2 * VHDX_REGIONS_SIZE, VHDX_REGIONS_OFF(0), err);
 	if (rc)
 		return rc;
@@ -68,10 +68,7 @@ int vhdx_regions_read(struct vd_io *io, const struct vhdx_header *header,
 	if (rc)
 		goto fail;
 	if (regions->is_valid[0]) {
-		/* Of the second copy only its validity matters, so its errors don't. */
-		vhdx_regions_decode(vd_span(second, VHDX_REGIONS_SIZE), VHDX_REGIONS_OFF(1), &other,
-				    &regions->is_valid[1], NULL);
-		vhdx_regions_free(&other);
+		regions->is_valid[1] = vhdx_regions_is_valid(vd_span(second, VHDX_REGIONS_SIZE));
 		regions->differ =
 		    regions->is_valid[1] && memcmp(bytes, second, VHDX_REGIONS_SIZE) != 0;
 	} else {

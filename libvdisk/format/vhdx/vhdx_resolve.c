@@ -30,12 +30,6 @@ int vhdx_entry_check(const struct vhdx *v, uint64_t block, uint64_t entry, struc
 	return 0;
 }
 
-/* An entry of a block that isn't stored may hold a claim on space, which says nothing here. */
-static enum vd_state unstored_state(const struct vhdx *v, enum vhdx_state state)
-{
-	return state == VHDX_NOT_PRESENT && v->params.has_parent ? VD_STATE_PARENT : VD_STATE_ZERO;
-}
-
 int vhdx_bitmap_run(struct vhdx *v, uint64_t sector, uint64_t n, bool *is_here, uint64_t *n_same,
 		    struct vd_error *err)
 {
@@ -88,6 +82,21 @@ static int resolve_partial(struct vhdx *v, struct vd_mapping *m, struct vd_error
 	return 0;
 }
 
+/* Neither present nor absent. A block that isn't stored may hold a claim on space, which says
+ * nothing about what it reads as. */
+static int resolve_rare(struct vhdx *v, uint64_t block, uint64_t entry, struct vd_mapping *m,
+			struct vd_error *err)
+{
+	int ret = vhdx_entry_check(v, block, entry, err);
+
+	if (ret)
+		return ret;
+	if (VHDX_ENTRY_STATE(entry) == VHDX_PARTIAL)
+		return resolve_partial(v, m, err);
+	m->state = VD_STATE_ZERO;
+	return 0;
+}
+
 int vhdx_resolve(void *state, uint64_t start, uint64_t length, enum vd_access access,
 		 struct vd_mapping *m, struct vd_error *err)
 {
@@ -109,20 +118,19 @@ int vhdx_resolve(void *state, uint64_t start, uint64_t length, enum vd_access ac
 	if (v->is_writable)
 		m->pin = vd_gate_enter(&v->gate) + 1;
 	ret = vhdx_word_get(v, vhdx_block_entry_off(v, block), &entry, err);
-	if (!ret && __builtin_expect(VHDX_ENTRY_STATE(entry) == VHDX_PRESENT, 1) &&
-	    VHDX_ENTRY_OFF(entry) - VHDX_HEAD_END < MAX_BLOCK_END) {
-		m->state = VD_STATE_DATA;
-	} else if (!ret) {
-		ret = vhdx_entry_check(v, block, entry, err);
-		if (!ret && VHDX_ENTRY_STATE(entry) == VHDX_PARTIAL)
-			ret = resolve_partial(v, m, err);
-		else if (!ret)
-			m->state = unstored_state(v, VHDX_ENTRY_STATE(entry));
-	}
-	if (!ret && m->state == VD_STATE_DATA) {
-		m->io = v->io;
-		m->io_offset = VHDX_ENTRY_OFF(entry) + in_block;
-		return 0;
+	if (__builtin_expect(!ret, 1)) {
+		if (VHDX_ENTRY_STATE(entry) == VHDX_NOT_PRESENT)
+			m->state = v->params.has_parent ? VD_STATE_PARENT : VD_STATE_ZERO;
+		else if (VHDX_ENTRY_STATE(entry) == VHDX_PRESENT &&
+			 VHDX_ENTRY_OFF(entry) - VHDX_HEAD_END < MAX_BLOCK_END)
+			m->state = VD_STATE_DATA;
+		else
+			ret = resolve_rare(v, block, entry, m, err);
+		if (!ret && m->state == VD_STATE_DATA) {
+			m->io = v->io;
+			m->io_offset = VHDX_ENTRY_OFF(entry) + in_block;
+			return 0;
+		}
 	}
 	if (m->pin)
 		vd_gate_leave(&v->gate, m->pin - 1);
