@@ -40,9 +40,11 @@ lib_src := $(sort $(wildcard libvdisk/base/*.c libvdisk/io/*.c libvdisk/format/*
 	libvdisk/format/*/*.c libvdisk/disk/*.c))
 tool_src := $(sort $(wildcard vdtool/*.c))
 support_src := $(sort $(wildcard tests/support/*.c))
-# test_*.c are cmocka programs that tests/run runs; other programs serve the shell tests.
+# test_*.c are cmocka programs that tests/run runs; other programs serve the shell tests. Rooms with
+# rules of their own bring a *.mk (included below).
 test_src := $(sort $(wildcard tests/*/test_*.c))
-helper_src := $(sort $(filter-out tests/support/% $(test_src),$(wildcard tests/*/*.c)))
+helper_src := $(sort $(filter-out $(test_src),$(foreach room,unit fault cli interop,\
+	$(wildcard tests/$(room)/*.c))))
 unit_src := $(filter tests/unit/%,$(test_src))
 thread_src := $(foreach f,$(test_src),$(if $(findstring thread,$(f)),$(f)))
 
@@ -71,7 +73,7 @@ all: $(lib) $(so) $(tool)
 
 ## help: this list
 help:
-	@sed -n 's/^## \([a-z-]*\): /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
+	@sed -n 's/^## \([a-z-]*\): /\1\t/p' $(filter-out %.d,$(MAKEFILE_LIST)) | \
 		awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 ## deps: install what is missing to build and test (as root; otherwise says how)
@@ -117,25 +119,26 @@ $(tests) $(helpers): $(B)/%: $(B)/%.o $(support_obj) $(lib)
 	$(q)$(CC) $(flags) $(CFLAGS) $(LDFLAGS) -o $@ $< $(support_obj) $(lib) -lcmocka $(libs)
 
 -include $(lib_obj:.o=.d) $(tool_obj:.o=.d) $(support_obj:.o=.d) $(tests:=.d) $(helpers:=.d)
+include $(wildcard tests/*/*.mk)
 
 ## demo: a file system becomes a VHDX; QEMU and libvhdi read it, QEMU reads our changes, and back
 demo: deps
-	@$(again) all $(B)/tests/interop/vhdi_cat
+	+@$(again) all $(B)/tests/interop/vhdi_cat
 	@B=$(abspath $(B)) tests/demo.sh
 
 ## test: build and run everything; `make test T=NAME` only what NAME names
 test: deps
-	@$(again) all test-programs $(if $(T),,variant-programs)
+	+@$(again) all test-programs $(if $(T),,variant-programs)
 	@B=$(abspath $(B)) tests/run $(if $(T),$(T),--sanitized)
 
 ## test-long: the power-cut test with 100,000 states
 test-long: deps
-	@$(again) all test-programs
+	+@$(again) all test-programs
 	@B=$(abspath $(B)) VD_CRASH_STATES=100000 VD_TEST_TIMEOUT=14400 tests/run fault/test_crash
 
 ## sanitizers: only the sanitizer runs: unit tests under ASan and UBSan, threaded ones under TSan
 sanitizers: deps
-	@$(again) variant-programs
+	+@$(again) variant-programs
 	@B=$(abspath $(B)) tests/run $(if $(T),$(T:%=asan/%) $(T:%=tsan/%),asan/ tsan/)
 
 test-programs: $(tests) $(helpers)
@@ -164,7 +167,7 @@ format:
 
 ## readme-check: run the README's tour again and compare, numbers masked
 readme-check: deps
-	@$(again) all $(B)/tests/interop/vhdi_cat
+	+@$(again) all $(B)/tests/interop/vhdi_cat
 	@B=$(abspath $(B)) tests/readme-check
 
 ## install: into $(DESTDIR)$(prefix), by default /usr/local

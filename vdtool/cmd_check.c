@@ -37,9 +37,9 @@ static void hear_finding(void *user, const struct vd_finding *f)
 	}
 	tool_print_safe(stdout, tally->path);
 	printf(": %s: ", severity_names[severity]);
-	tool_print_safe(stdout, f->found ? f->found : "");
 	if (f->offset != VD_NO_OFFSET)
-		printf(" at offset %" PRIu64, f->offset);
+		printf("offset %" PRIu64 ": ", f->offset);
+	tool_print_safe(stdout, f->found ? f->found : "");
 	if (f->expected && *f->expected) {
 		fputs("; expected ", stdout);
 		tool_print_safe(stdout, f->expected);

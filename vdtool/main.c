@@ -19,7 +19,7 @@ static int run_command(const struct tool_command *command, int argc, char **argv
 		tool_is_quiet = args.is_set[OPT_QUIET];
 		tool_json_begin(&args);
 		exit_code = command->run(&args);
-		tool_json_end();
+		tool_json_end(&args, exit_code);
 	}
 	tool_args_free(&args);
 	return tool_stdout_finish(exit_code);

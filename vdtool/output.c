@@ -12,6 +12,7 @@
 #include "output.h"
 
 bool tool_is_quiet;
+struct vd_error tool_last_error = VD_ERROR_INIT;
 
 int tool_exit_for(int code)
 {
@@ -28,6 +29,23 @@ int tool_exit_for(int code)
 		return TOOL_BUSY;
 	default:
 		return TOOL_FAILED;
+	}
+}
+
+/** The other way round, for errors that are the tool's own. */
+static int code_for(int exit_code)
+{
+	switch (exit_code) {
+	case TOOL_USAGE:
+		return VD_EINVAL;
+	case TOOL_CORRUPT:
+		return VD_ECORRUPT;
+	case TOOL_DENIED:
+		return VD_EDENIED;
+	case TOOL_BUSY:
+		return VD_EBUSY;
+	default:
+		return VD_EIO;
 	}
 }
 
@@ -122,6 +140,7 @@ int tool_fail(const char *image, const struct vd_error *err)
 	/* The library may have named the image itself. */
 	if (n && strncmp(text, image, n) == 0 && strncmp(text + n, ": ", 2) == 0)
 		text += n + 2;
+	tool_last_error = *err;
 	say_line("", image, text);
 	return tool_exit_for(err->code);
 }
@@ -134,6 +153,7 @@ int tool_say(int exit_code, const char *image, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	vd_error_set(&tool_last_error, code_for(exit_code), 0, VD_NO_OFFSET, "%s", text);
 	say_line("", image, text);
 	return exit_code;
 }

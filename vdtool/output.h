@@ -39,6 +39,8 @@ int tool_usage(const struct tool_command *command, const char *fmt, ...) VD_PRIN
 /** "vdtool: note: ..." unless --quiet. */
 void tool_note(const char *fmt, ...) VD_PRINTF(1, 2);
 extern bool tool_is_quiet;
+/** What the last tool_fail or tool_say said. */
+extern struct vd_error tool_last_error;
 /** Show the library's messages as notes, each once. */
 void tool_hear_messages(void);
 
@@ -72,7 +74,8 @@ void tool_json_put_error(const char *path, const struct vd_error *err);
 void tool_json_stream_begin(const char *path, const char *key);
 void tool_json_stream_item(json_t *item);
 void tool_json_stream_end(json_t *more);
-void tool_json_end(void);
+/** The end of the output. An image that failed and has no object yet gets {path, error}. */
+void tool_json_end(const struct tool_args *args, int exit_code);
 
 /** Flush stdout; a reader that has left (EPIPE) isn't worth a word. Returns an exit code. */
 int tool_stdout_finish(int exit_code);

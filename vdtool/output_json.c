@@ -224,8 +224,10 @@ void tool_json_stream_end(json_t *more)
 	end_object();
 }
 
-void tool_json_end(void)
+void tool_json_end(const struct tool_args *args, int exit_code)
 {
+	if (exit_code && !has_object && args->n_operands > 0)
+		tool_json_put_error(args->operands[0], &tool_last_error);
 	if (mode == FRAME_ARRAY)
 		fputs(has_object ? "\n]\n" : "]\n", stdout);
 	mode = FRAME_NONE;

@@ -77,3 +77,11 @@ silent
 sum=$(sha256sum <t.vhdx)
 "$V" inspect t.vhdx >&- 2>&- <&- || true
 [ "$sum" = "$(sha256sum <t.vhdx)" ] || fail "output went into the image"
+
+# A failure has its object whatever the subcommand.
+for command in "create t.vhdx 4M" "convert missing t2.vhdx" "compare missing t.vhdx" "bench missing" \
+	"discard --offset 0 --length 1 missing" "write missing" "check missing"; do
+	# shellcheck disable=SC2086
+	expect 1 "$V" $command --json </dev/null
+	json 'length == 1 and (.[0].path | length) > 0 and (.[0].error.text | length) > 0'
+done

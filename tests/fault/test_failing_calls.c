@@ -47,7 +47,7 @@ struct job {
 	struct store *store;
 	struct fault fault;
 	struct workload w;
-	uint32_t generation;
+	size_t n_blocks; /* of memory that the library held before */
 };
 
 struct operation {
@@ -98,6 +98,12 @@ static bool do_create(struct job *job)
 	return with(job, vd_disk_create_io(job->w.io, &create, &err), &err);
 }
 
+static void note_rule(void *user, const struct vd_finding *finding)
+{
+	if (finding->severity == VD_FINDING_ERROR)
+		snprintf(user, 800, "%s: %s", finding->rule, finding->found);
+}
+
 static bool do_check(struct job *job)
 {
 	struct vd_error err = VD_ERROR_INIT;
@@ -106,9 +112,11 @@ static bool do_check(struct job *job)
 	int rc;
 
 	opts.flags = VD_OPEN_NO_PARENTS;
-	rc = vd_disk_check_io(job->w.io, &opts, NULL, NULL, &n_errors, &err);
-	if (rc >= 0)
-		assert_int_equal(n_errors, 0);
+	rc = vd_disk_check_io(job->w.io, &opts, note_rule, job->w.text, &n_errors, &err);
+	if (rc >= 0 && n_errors)
+		fail_msg("the check takes a failing call (%s) for a broken rule: %s",
+			 fault_call_name(job->fault.n_hit ? job->fault.call : FAULT_N_CALLS),
+			 job->w.text);
 	return with(job, rc, &err);
 }
 
@@ -262,6 +270,7 @@ static void job_start(struct job *job, const struct operation *op)
 	dir = scratch_dir();
 	memset(job, 0, sizeof(*job));
 	job->base = op->base;
+	job->n_blocks = fault_memory_blocks();
 	job->store = store_new(op->is_on_dirty ? op->base->dirty : op->base->clean);
 	job->fault = (struct fault){.store = job->store, .call = FAULT_N_CALLS};
 	job->w =
@@ -304,9 +313,9 @@ static void job_end(struct job *job, const struct operation *op, bool is_create_
 	workload_free_trace(&job->w);
 	model_free(job->w.model);
 	store_free(job->store);
-	if (fault_memory_blocks())
+	if (fault_memory_blocks() != job->n_blocks)
 		fail_msg("%s: %zu blocks of memory are never given back", op->name,
-			 fault_memory_blocks());
+			 fault_memory_blocks() - job->n_blocks);
 }
 
 static void expect_poisoned(struct job *job)

@@ -8,7 +8,7 @@ bad=0
 complain() { echo "$1"; bad=1; }
 
 mapfile -t sources < <(find libvdisk vdtool tests -name '*.[ch]' | sort)
-mapfile -t scripts < <(find tests .ci -type f ! -name '*.[ch]' ! -path '*/data/*' | sort)
+mapfile -t scripts < <(find tests .ci -type f ! -name '*.[ch]' ! -path '*/data/*' ! -path '*/corpus/*' | sort)
 [ "${#sources[@]}" -gt 20 ]
 for f in "${sources[@]}" "${scripts[@]}" Makefile libvdisk/libvdisk.map; do
 	head -n 2 "$f" | grep -q 'SPDX-License-Identifier: MIT' || complain "$f: no SPDX line"

@@ -11,10 +11,10 @@
 
 const char *fault_call_name(enum fault_call call)
 {
-	static const char *const names[] = {"read",  "write",    "sync",  "truncate",
-					    "punch", "allocate", "length"};
+	static const char *const names[] = {"read",  "write",    "sync",   "truncate",
+					    "punch", "allocate", "length", "memory"};
 
-	return call < FAULT_N_CALLS ? names[call] : "none";
+	return call <= FAULT_N_CALLS ? names[call] : "?";
 }
 
 void fault_arm(struct fault *fault, enum fault_call call, uint64_t nth, int error)

@@ -442,8 +442,11 @@ static uint64_t hash_source(const struct model *model, struct source *source)
 
 		if (source_read(source, buf, n, offset) < 0)
 			hash ^= (uint64_t)i + 1;
+		/* Zeros don't count, so that it doesn't matter which parts were touched. */
 		for (size_t w = 0; w < n / 8; w++)
-			hash = (hash ^ buf[w]) * 0x100000001b3u;
+			if (buf[w])
+				hash +=
+				    (buf[w] ^ (offset + 8 * w)) * 0x9e3779b97f4a7c15u ^ buf[w] >> 7;
 	}
 	free(buf);
 	return hash;

@@ -298,3 +298,17 @@ const char *crash_kind_name(enum crash_kind kind)
 
 	return kind < CRASH_N_KINDS ? names[kind] : "?";
 }
+
+struct store *crash_subset(struct crash *crash, uint64_t mask)
+{
+	struct store *state = store_new(crash->base);
+
+	for (size_t i = crash->n_base; i < crash->n_now; i++) {
+		if (crash->record->entries[i].kind == K_SYNC)
+			continue;
+		if (mask & 1)
+			apply(state, &crash->record->entries[i]);
+		mask >>= 1;
+	}
+	return state;
+}

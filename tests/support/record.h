@@ -52,6 +52,8 @@ void crash_free(struct crash *crash);
 void crash_advance(struct crash *crash, size_t n);
 /** Changes that aren't durable at this moment. */
 size_t crash_n_pending(const struct crash *crash);
+/** One of the 2^n states of whole changes: bit i of `mask`: the i-th pending change is there. */
+struct store *crash_subset(struct crash *crash, uint64_t mask);
 /** The file after the power cut. The caller's, to be freed before the next crash_advance. */
 struct store *crash_state(struct crash *crash, enum crash_kind kind, uint64_t *random);
 

@@ -33,12 +33,19 @@ const char *scratch_dir(void)
 
 const char *scratch_path(const char *name)
 {
-	static char paths[8][4096];
-	static unsigned next;
-	char *path = paths[next++ % 8];
+	static char *names[64], *paths[64];
+	unsigned i = 0;
 
-	snprintf(path, sizeof(paths[0]), "%s/%s", scratch_dir(), name);
-	return path;
+	while (i < 64 && names[i] && strcmp(names[i], name) != 0)
+		i++;
+	if (i == 64)
+		abort();
+	if (!names[i]) {
+		names[i] = strdup(name);
+		if (asprintf(&paths[i], "%s/%s", scratch_dir(), name) < 0)
+			abort();
+	}
+	return paths[i];
 }
 
 int scratch_run(const char *fmt, ...)

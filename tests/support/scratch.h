@@ -8,7 +8,7 @@
 
 /** The folder. */
 const char *scratch_dir(void);
-/** FOLDER/name; a static string for each of the last 8 calls. */
+/** FOLDER/name; stays valid. At most 64 names a program; not thread-safe. */
 const char *scratch_path(const char *name);
 /** Run a shell command; its exit status, or -1. */
 int scratch_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

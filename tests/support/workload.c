@@ -187,19 +187,19 @@ bool workload_step(struct workload *w)
 {
 	uint32_t flush_percent = w->flush_percent ? w->flush_percent : 20;
 	uint64_t dice = rnd_below(&w->random, 100);
+	uint32_t discard_percent = w->discard_percent ? w->discard_percent : 20;
 	uint32_t max = w->max_write ? w->max_write : 65536;
 	struct window range;
 
 	if (dice < flush_percent)
 		return workload_flush(w);
-	if (dice < flush_percent + 10)
-		return step_discard(w, true);
-	if (dice < flush_percent + 20)
-		return step_discard(w, false);
-	if (dice < flush_percent + 23)
+	if (dice < flush_percent + discard_percent)
+		return step_discard(w, dice & 1);
+	flush_percent += discard_percent;
+	if (dice < flush_percent + 3 && !w->never_reopen)
 		return workload_check(w) && workload_close(w) && workload_open(w) &&
 		       workload_check(w);
-	if (dice < flush_percent + 26) /* crosses blocks */
+	if (dice < flush_percent + 6) /* crosses blocks */
 		range = choose_range(w, (1u << 20) + 65536, 4096);
 	else
 		range = choose_range(w, rnd(&w->random) & 1 ? max : 4096,
@@ -214,25 +214,39 @@ void workload_free_trace(struct workload *w)
 	w->n_trace = w->cap_trace = 0;
 }
 
+static void trace_begin(struct model *model, const struct trace_op *op)
+{
+	if (op->kind == TRACE_CHANGE)
+		model_begin(model, op->offset, op->len, op->generation);
+	else if (op->kind == TRACE_UNSURE)
+		model_unsure(model, op->offset, op->len, op->generation);
+}
+
+static void trace_end(struct model *model, const struct trace_op *op)
+{
+	if (op->kind == TRACE_CHANGE)
+		model_done(model, op->offset, op->len, op->generation);
+	else if (op->kind == TRACE_FLUSH)
+		model_flushed(model);
+}
+
+/* Beginnings and ends in the order in which they happened. */
 void trace_advance(struct trace_player *player, size_t now)
 {
-	for (; player->next < player->n; player->next++, player->has_begun = false) {
-		const struct trace_op *op = &player->trace[player->next];
+	for (;;) {
+		const struct trace_op *next = &player->trace[player->n_begun];
+		const struct trace_op *last = &player->trace[player->n_done];
+		bool is_under_way = player->n_done < player->n_begun;
 
-		if (!player->has_begun) {
-			if (op->begin >= now)
-				return;
-			if (op->kind == TRACE_CHANGE)
-				model_begin(player->model, op->offset, op->len, op->generation);
-			else if (op->kind == TRACE_UNSURE)
-				model_unsure(player->model, op->offset, op->len, op->generation);
-			player->has_begun = true;
-		}
-		if (op->end > now)
+		if (player->n_begun < player->n && next->begin < now &&
+		    (!is_under_way || next->begin < last->end)) {
+			trace_begin(player->model, next);
+			player->n_begun++;
+		} else if (is_under_way && last->end <= now) {
+			trace_end(player->model, last);
+			player->n_done++;
+		} else {
 			return;
-		if (op->kind == TRACE_CHANGE)
-			model_done(player->model, op->offset, op->len, op->generation);
-		else if (op->kind == TRACE_FLUSH)
-			model_flushed(player->model);
+		}
 	}
 }

@@ -37,8 +37,10 @@ struct workload {
 	const struct window *windows;
 	size_t n_windows;
 	uint64_t random;
-	uint32_t max_write;     /* bytes; 0: 64 KiB */
-	uint32_t flush_percent; /* of the steps; 0: 20 */
+	uint32_t max_write;       /* bytes; 0: 64 KiB */
+	uint32_t flush_percent;   /* of the steps; 0: 20 */
+	uint32_t discard_percent; /* half of them are write-zeroes; 0: 20 */
+	bool never_reopen;
 	/* its own */
 	struct vd_disk *disk;
 	uint32_t generation;
@@ -66,8 +68,7 @@ void workload_free_trace(struct workload *w);
  *  began, then go on. */
 struct trace_player {
 	const struct trace_op *trace;
-	size_t n, next;
-	bool has_begun; /* trace[next] */
+	size_t n, n_begun, n_done;
 	struct model *model;
 };
 void trace_advance(struct trace_player *player, size_t moment);

@@ -237,6 +237,8 @@ static void a_full_file_system_is_no_space_and_no_poison(void **state)
 		skip();
 	snprintf(path, sizeof(path), "%s/small/x", scratch_dir());
 	assert_int_equal(vd_io_open_file(&io, path, VD_IO_CREATE, &err), 0);
+	/* It stays as long as the file is open, and goes even if this test fails. */
+	scratch_run("umount -l '%s/small'", scratch_dir());
 	for (uint64_t i = 0; i < 4 && !ret; i++)
 		ret = vd_io_write(io, data, sizeof(data), i << 20, &err);
 	assert_int_equal(ret, VD_ENOSPC);
@@ -254,7 +256,6 @@ static void a_full_file_system_is_no_space_and_no_poison(void **state)
 	assert_non_null(strstr(said, "zero a range"));
 	assert_null(strstr(strchr(said, '\n'), "zero a range"));
 	vd_io_close(io);
-	scratch_run("umount '%s/small'", scratch_dir());
 }
 
 static void a_block_device_keeps_its_length(void **state)
@@ -263,6 +264,7 @@ static void a_block_device_keeps_its_length(void **state)
 	struct vd_io *io, *second;
 	uint64_t length, start, end;
 	char dev[64] = "";
+	int hold;
 	FILE *f;
 
 	(void)state;
@@ -275,6 +277,9 @@ static void a_block_device_keeps_its_length(void **state)
 	assert_non_null(fgets(dev, sizeof(dev), f));
 	fclose(f);
 	dev[strcspn(dev, "\n")] = '\0';
+	hold = open(dev, O_RDONLY | O_CLOEXEC);
+	assert_true(hold >= 0);
+	scratch_run("losetup -d %s", dev); /* when the last one closes it */
 	for (uint32_t flags = VD_IO_WRITE; flags <= (VD_IO_WRITE | VD_IO_DIRECT);
 	     flags += VD_IO_DIRECT) {
 		assert_int_equal(vd_io_open_file(&io, dev, flags, &err), 0);
@@ -304,7 +309,7 @@ static void a_block_device_keeps_its_length(void **state)
 		assert_int_equal(vd_io_sync(io, &err), 0);
 		vd_io_close(io);
 	}
-	scratch_run("losetup -d %s", dev);
+	close(hold);
 }
 
 static bool is_there(const char *name)

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -191,12 +192,21 @@ static void neighbours_in_an_aligned_store_keep_their_bytes(void **state)
 	vd_io_close(io);
 }
 
-/* Whole units of one thread between the odd pieces of others. */
+static bool is_all(const uint8_t *buf, size_t len, int value)
+{
+	for (size_t i = 0; i < len; i++)
+		if (buf[i] != (uint8_t)value)
+			return false;
+	return true;
+}
+
+/* Thread 0 writes a whole unit, others pieces at the edges of units: a read-modify-write that
+ * began before must not bring back what thread 0 has replaced since. */
 static void *write_units(void *arg)
 {
 	static _Alignas(UNIT) uint8_t whole[UNIT];
 	unsigned own = (unsigned)(uintptr_t)arg;
-	uint8_t buf[50];
+	uint8_t buf[50], got[50];
 	struct vd_error err;
 
 	memset(buf, (int)own, sizeof(buf));
@@ -206,10 +216,14 @@ static void *write_units(void *arg)
 			if (vd_io_write(io, buf, 50, own * UNIT - 50, &err) ||
 			    vd_io_write(io, buf, 50, own * UNIT, &err))
 				n_failed++;
-		} else if (vd_io_write(io, whole, UNIT, 0, &err) ||
-			   vd_io_write(io, whole, UNIT, N_THREADS * UNIT, &err)) {
-			n_failed++;
+			continue;
 		}
+		memset(whole, i, UNIT);
+		if (vd_io_write(io, whole, UNIT, 0, &err))
+			n_failed++;
+		usleep(50);
+		if (vd_io_read(io, got, 50, 0, &err) || !is_all(got, 50, i))
+			n_failed++;
 	}
 	return NULL;
 }

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/* One file after a power cut: see scene.h. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "scene.h"
+#include "scratch.h"
+
+static void fail_scene(struct scene *s, const char *text)
+{
+	char line[200];
+
+	print_error("%s: %s\n  %s, moment %zu (%s), %zu changes pending; the last ones:\n", s->step,
+		    text, s->name, s->moment, crash_kind_name(s->kind), crash_n_pending(s->crash));
+	for (size_t i = s->moment > 12 ? s->moment - 12 : 0; i < s->moment; i++)
+		print_error("    %s\n", record_describe(s->record, i, line, sizeof(line)));
+	if (store_save(s->state, "/tmp/vdisk-failed-state.vhdx"))
+		print_error("  the state is kept as /tmp/vdisk-failed-state.vhdx\n");
+	fail();
+}
+
+static void tell_finding(void *user, const struct vd_finding *finding)
+{
+	struct scene *s = user;
+	char text[1000];
+
+	if (finding->severity != VD_FINDING_ERROR)
+		return;
+	snprintf(text, sizeof(text), "check: %s at 0x%" PRIx64 ": %s; %s", finding->rule,
+		 finding->offset, finding->found, finding->expected);
+	fail_scene(s, text);
+}
+
+static void check_clean(struct scene *s, struct store *state)
+{
+	struct vd_error err = VD_ERROR_INIT;
+	struct vd_open_opts opts = s->opts;
+	struct vd_io *io = store_io(state, false);
+	uint64_t n_errors = 0;
+
+	opts.flags = VD_OPEN_NO_PARENTS;
+	if (vd_disk_check_io(io, &opts, tell_finding, s, &n_errors, &err) < 0)
+		fail_scene(s, err.text);
+	if (n_errors)
+		fail_scene(s, "check counts errors that it didn't tell");
+	vd_io_close(io);
+}
+
+static struct vd_disk *open_state(struct scene *s, struct store *state, uint32_t flags)
+{
+	struct vd_error err = VD_ERROR_INIT;
+	struct vd_open_opts opts = s->opts;
+	struct vd_io *io = store_io(state, (flags & VD_OPEN_WRITE) != 0);
+	struct vd_disk *disk = NULL;
+
+	opts.flags = flags;
+	if (vd_disk_open_io(&disk, io, &opts, &err) < 0)
+		fail_scene(s, err.text);
+	vd_io_close(io);
+	return disk;
+}
+
+static void close_state(struct scene *s, struct vd_disk *disk)
+{
+	struct vd_error err = VD_ERROR_INIT;
+
+	if (vd_disk_close(disk, &err) < 0)
+		fail_scene(s, err.text);
+}
+
+/* Content is allowed; its hash, and whether the log was dirty. */
+static uint64_t look_at(struct scene *s, struct store *state, uint32_t flags, bool *is_dirty)
+{
+	struct vd_disk *disk = open_state(s, state, flags);
+	struct vd_disk_info info = {.size = sizeof(info)};
+	char text[800];
+	uint64_t hash;
+
+	if (!model_check_disk(s->model, MODEL_CRASH, disk, text, sizeof(text)))
+		fail_scene(s, text);
+	hash = model_hash_disk(s->model, disk);
+	vd_disk_get_info(disk, &info);
+	*is_dirty = info.has_dirty_log;
+	if (hash != s->first_hash && !memcmp(info.data_write_id, s->first_id, 16))
+		fail_scene(s, "the content has changed, the DataWriteGuid hasn't");
+	close_state(s, disk);
+	return hash;
+}
+
+/* A power cut in the middle of the recovery, at each of its steps. */
+static void cut_recovery(struct scene *s)
+{
+	struct store *second = store_new(s->state);
+	struct record *record = record_new(second);
+	struct vd_io *io = record_io(record);
+	struct vd_open_opts opts = s->opts;
+	struct vd_error err = VD_ERROR_INIT;
+	struct vd_disk *disk = NULL;
+	struct crash *crash;
+	bool is_dirty;
+
+	opts.flags = VD_OPEN_WRITE;
+	if (vd_disk_open_io(&disk, io, &opts, &err) < 0)
+		fail_scene(s, err.text);
+	close_state(s, disk);
+	vd_io_close(io);
+	crash = crash_new(record, s->state);
+	for (size_t n = 1; n <= record_now(record); n++) {
+		crash_advance(crash, n);
+		if (!crash_n_pending(crash))
+			continue;
+		for (int i = 0; i < 2; i++) {
+			struct store *state =
+			    crash_state(crash, i ? CRASH_TORN : CRASH_PREFIX, &s->random);
+
+			s->step = "after a cut in the replay";
+			check_clean(s, state);
+			look_at(s, state, VD_OPEN_WRITE, &is_dirty);
+			store_free(state);
+			s->count->nested++;
+		}
+	}
+	crash_free(crash);
+	record_free(record);
+	store_free(second);
+}
+
+/* The recovered image is used further. */
+static void go_on(struct scene *s)
+{
+	struct store *store = store_new(s->state);
+	struct vd_io *io = store_io(store, true);
+	struct workload w = {.io = io,
+			     .opts = s->opts,
+			     .model = model_copy(s->model),
+			     .windows = s->windows,
+			     .n_windows = s->n_windows,
+			     .random = s->random,
+			     .generation = 1u << 24};
+	bool ok;
+
+	s->step = "going on after the replay";
+	ok = workload_open(&w) && model_adopt(w.model, w.disk, w.text, sizeof(w.text));
+	for (int i = 0; ok && i < 12; i++)
+		ok = workload_step(&w);
+	if (!ok || !workload_check(&w) || !workload_close(&w))
+		fail_scene(s, w.text);
+	check_clean(s, store);
+	workload_free_trace(&w);
+	model_free(w.model);
+	vd_io_close(io);
+	store_free(store);
+	s->count->went_on++;
+}
+
+/* QEMU opens it for writing, which replays, then we look again. */
+static void ask_qemu(struct scene *s, uint64_t hash, bool is_dirty)
+{
+	const char *image = scratch_path("state.vhdx"), *raw = scratch_path("state.raw");
+	struct vd_error err = VD_ERROR_INIT;
+	struct vd_disk *disk = NULL;
+	char text[800];
+
+	s->step = "QEMU";
+	unlink(image);
+	if (!store_save(s->state, image))
+		fail_scene(s, "the state can't be written to a file");
+	if (scratch_run("qemu-img check -q -r all -f vhdx '%s' >'%s.out' 2>&1 </dev/null", image,
+			image) != 0 ||
+	    scratch_run("qemu-io -f vhdx -c 'read 0 512' '%s' >>'%s.out' 2>&1 </dev/null", image,
+			image) != 0 ||
+	    scratch_run("qemu-img convert -f vhdx -O raw '%s' '%s' >>'%s.out' 2>&1", image, raw,
+			image) != 0) {
+		(void)scratch_run("cat '%s.out' >&2", image);
+		fail_scene(s, "qemu-img or qemu-io refuses it");
+	}
+	if (!model_check_raw(s->model, MODEL_CRASH, raw, text, sizeof(text)))
+		fail_scene(s, text);
+	if (model_hash_raw(s->model, raw) != hash)
+		fail_scene(s, "QEMU's replay gives another content than ours");
+	s->step = "after QEMU";
+	if (vd_disk_open(&disk, image, &s->opts, &err) < 0)
+		fail_scene(s, err.text);
+	if (model_hash_disk(s->model, disk) != hash)
+		fail_scene(s, "we read another content after QEMU's replay");
+	close_state(s, disk);
+	unlink(image);
+	unlink(raw);
+	s->count->qemu++;
+	s->count->qemu_dirty += is_dirty;
+}
+
+void scene_begin(struct scene *s)
+{
+	struct vd_disk *disk = open_state(s, s->state, 0);
+	struct vd_disk_info info = {.size = sizeof(info)};
+
+	vd_disk_get_info(disk, &info);
+	memcpy(s->first_id, info.data_write_id, 16);
+	s->first_hash = model_hash_disk(s->model, disk);
+	close_state(s, disk);
+}
+
+void scene_examine(struct scene *s)
+{
+	struct store *opened;
+	uint64_t hash, file_hash = s->count->states % 16 ? 0 : store_hash(s->state);
+	bool is_dirty, still_dirty;
+
+	s->step = "the state as it is";
+	check_clean(s, s->state);
+	hash = look_at(s, s->state, 0, &is_dirty);
+	if (file_hash && store_hash(s->state) != file_hash)
+		fail_scene(s, "a read-only opening changed the file");
+	if (s->count->states % 47 == 0 && is_dirty)
+		cut_recovery(s);
+	if (s->count->states % 31 == 0)
+		go_on(s);
+	if (s->is_for_qemu && s->count->states % 61 == 0 && scratch_has("qemu-io"))
+		ask_qemu(s, hash, is_dirty);
+	s->step = "after the replay";
+	opened = store_new(s->state);
+	if (look_at(s, opened, VD_OPEN_WRITE, &still_dirty) != hash)
+		fail_scene(s, "the replay gives another content than the read-only view");
+	check_clean(s, opened);
+	if (s->count->states % 5 == 0 &&
+	    (look_at(s, opened, 0, &still_dirty) != hash || still_dirty))
+		fail_scene(s, "closing didn't leave it clean with the same content");
+	store_free(opened);
+	s->count->dirty += is_dirty;
+	s->count->by_kind[s->kind]++;
+	s->count->states++;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+#include "vhdxwrong.h"
+
+#include <string.h>
+
+#define MIB GEN_MIB
+#define C   VD_ECORRUPT
+#define U   VD_EUNSUPPORTED
+#define E   VD_FINDING_ERROR
+#define W   VD_FINDING_WARNING
+#define N   VD_FINDING_NOTE
+
+static const struct gen_desc page_of_bat[] = {{.off = 3 * GEN_MIB, .fill = 0}};
+static const struct gen_desc into_header[] = {{.off = 65536}};
+static const struct gen_desc into_log[] = {{.off = GEN_MIB + 8192}};
+static const struct gen_desc unaligned[] = {{.off = 3 * GEN_MIB + 512}};
+static const struct gen_desc far_away[] = {{.off = (uint64_t)1 << 62}};
+static const struct gen_desc odd_zeros[] = {{.is_zero = true, .off = 3 * GEN_MIB, .len = 100}};
+
+static void both(struct vhdxgen *g, const char *log_id)
+{
+	g->header[0].log_id = g->header[1].log_id = log_id;
+}
+
+/* A dirty log of one entry. */
+static struct gen_entry *dirty(struct vhdxgen *g, const struct gen_desc *descs)
+{
+	static struct gen_entry entry;
+
+	both(g, "a0000000-0001-4002-8003-000000000004");
+	entry = (struct gen_entry){.seq = 9,
+				   .flushed_off = g->file_len,
+				   .last_off = g->file_len,
+				   .descs = descs,
+				   .n_descs = 1};
+	g->entries = &entry;
+	g->n_entries = 1;
+	return &entry;
+}
+
+static void region(struct vhdxgen *g, int i, uint64_t off, uint32_t len)
+{
+	for (int copy = 0; copy < 2; copy++) {
+		g->regions[copy].at[i].off = off;
+		g->regions[copy].at[i].len = len;
+	}
+}
+
+/* clang-format off */
+/* name, child?, code, text, rule, severity, what to change */
+#define CASES(X) \
+/* identifier, headers */ \
+X(ident_signature, 0, C, "vhdxfile", "vhdx-ident-signature", E, g->signature[7] = 'E';) \
+X(header_1_signature, 0, 0, NULL, "vhdx-header-signature", W, g->header[0].signature[0] = 'H';) \
+X(header_1_checksum, 0, 0, NULL, "vhdx-header-checksum", W, g->header[0].is_bad = true;) \
+X(header_2_checksum, 0, 0, NULL, "vhdx-header-checksum", W, g->header[1].is_bad = true;) \
+X(headers_checksum, 0, C, "neither header", "vhdx-header-checksum", E, g->header[0].is_bad = g->header[1].is_bad = true;) \
+X(headers_same_sequence, 0, C, "sequence number 8 but differ", "vhdx-header-sequence", E, g->header[0].seq = 8; g->header[0].file_write_id = GEN_UNKNOWN;) \
+X(headers_same_but_reserved, 0, C, "sequence number 8 but differ", "vhdx-header-sequence", E, g->header[0].seq = 8; g->header[0].reserved = 1;) \
+X(headers_identical, 0, 0, NULL, "vhdx-header-sequence", W, g->header[0].seq = 8;) \
+X(header_version, 0, U, "format version 2", "vhdx-header-version", E, g->header[1].version = 2;) \
+X(header_version_0, 0, U, "format version 0", "vhdx-header-version", E, g->header[1].version = 0;) \
+X(header_old_version, 0, 0, NULL, "vhdx-header-version", W, g->header[0].version = 2;) \
+X(header_log_version, 0, U, "log version 1", "vhdx-header-log-version", E, g->header[1].log_version = 1;) \
+X(header_log_len, 0, C, "log length 1048577", "vhdx-header-log-length", E, g->header[1].log_len++;) \
+X(header_log_len_0_dirty, 0, C, "log length 0", "vhdx-header-log-length", E, g->header[1].log_len = 0; both(g, GEN_UNKNOWN);) \
+X(header_no_log, 0, 0, NULL, "vhdx-header-no-log", W, g->header[1].log_len = 0;) \
+X(header_log_huge, 0, U, "at most 1073741824", "vhdx-header-log-length", E, g->header[1].log_len = 0x40100000;) \
+X(header_log_off, 0, C, "log offset 1048577", "vhdx-header-log-offset", E, g->header[1].log_off++;) \
+X(header_log_off_0, 0, C, "log offset 0", "vhdx-header-log-offset", E, g->header[1].log_off = 0;) \
+X(header_log_off_wraps, 0, C, "log offset 18446744073708503040", "vhdx-header-log-offset", E, g->header[1].log_off = UINT64_MAX - 0xfffff - 0x100000 + 0x100000;) \
+X(header_reserved, 0, 0, NULL, "vhdx-header-reserved", W, g->header[1].reserved = 1;) \
+X(log_behind_end, 0, 0, NULL, "vhdx-log-beyond-end", E, g->header[1].log_off = 64 * MIB;) \
+/* log */ \
+X(log_empty, 0, C, "holds no valid sequence", "vhdx-log-sequence", E, both(g, GEN_UNKNOWN);) \
+X(log_checksum, 0, C, "holds no valid sequence", "vhdx-log-sequence", E, dirty(g, page_of_bat)->is_bad = true;) \
+X(log_signature, 0, C, "holds no valid sequence", "vhdx-log-sequence", E, dirty(g, page_of_bat)->signature[0] = 'L';) \
+X(log_other_id, 0, C, "holds no valid sequence", "vhdx-log-sequence", E, dirty(g, page_of_bat)->log_id = GEN_UNKNOWN;) \
+X(log_seq_0, 0, C, "holds no valid sequence", "vhdx-log-sequence", E, dirty(g, page_of_bat)->seq = 0;) \
+X(log_tail_elsewhere, 0, C, "(1 valid entries)", "vhdx-log-sequence", E, dirty(g, page_of_bat)->tail = 4096;) \
+X(log_tail_unaligned, 0, C, "(0 valid entries)", "vhdx-log-sequence", E, dirty(g, page_of_bat)->tail = 512;) \
+X(log_tail_behind_log, 0, C, "(0 valid entries)", "vhdx-log-sequence", E, dirty(g, page_of_bat)->tail = 1 << 20;) \
+X(log_too_many_descs, 0, C, "(0 valid entries)", "vhdx-log-sequence", E, dirty(g, page_of_bat)->n_extra_descs = 1;) \
+X(log_descs_wrap, 0, C, "(0 valid entries)", "vhdx-log-sequence", E, dirty(g, page_of_bat)->n_extra_descs = UINT32_MAX - 1;) \
+X(log_entry_too_long, 0, C, "(0 valid entries)", "vhdx-log-sequence", E, dirty(g, page_of_bat)->n_extra_bytes = 4096;) \
+X(log_entry_odd_length, 0, C, "(0 valid entries)", "vhdx-log-sequence", E, dirty(g, page_of_bat)->n_extra_bytes = 512;) \
+X(log_data_seq, 0, C, "(0 valid entries)", "vhdx-log-sequence", E, dirty(g, page_of_bat)->data_seq = 8;) \
+X(log_data_seq_high, 0, C, "(0 valid entries)", "vhdx-log-sequence", E, dirty(g, page_of_bat)->data_seq = ((uint64_t)1 << 32) + 9;) \
+X(log_into_header, 0, C, "never goes through the log", "vhdx-log-replay", E, dirty(g, into_header);) \
+X(log_into_log, 0, C, "into the log itself", "vhdx-log-replay", E, dirty(g, into_log);) \
+X(log_target_unaligned, 0, C, "multiples of 4 KiB", "vhdx-log-replay", E, dirty(g, unaligned);) \
+X(log_target_far, 0, C, "no VHDX is that long", "vhdx-log-replay", E, dirty(g, far_away);) \
+X(log_zeros_odd, 0, C, "multiples of 4 KiB", "vhdx-log-replay", E, dirty(g, odd_zeros);) \
+X(log_file_cut_off, 0, C, "the file was cut off", "vhdx-log-replay", E, dirty(g, page_of_bat)->flushed_off = 9 * MIB;) \
+X(log_last_far, 0, C, "no VHDX is that long", "vhdx-log-replay", E, dirty(g, page_of_bat)->last_off = (uint64_t)1 << 60;) \
+X(log_reserved, 0, 0, NULL, "vhdx-log-reserved", W, dirty(g, page_of_bat)->reserved = 1;) \
+X(log_file_offset_odd, 0, 0, NULL, "vhdx-log-file-offset", W, dirty(g, page_of_bat)->flushed_off -= 512;) \
+/* region tables */ \
+X(regions_1_checksum, 0, 0, NULL, "vhdx-regions-checksum", E, g->regions[0].is_bad = true;) \
+X(regions_2_signature, 0, 0, NULL, "vhdx-regions-signature", E, g->regions[1].signature[0] = 'R';) \
+X(regions_checksum, 0, C, "neither region table", "vhdx-regions-checksum", E, g->regions[0].is_bad = g->regions[1].is_bad = true;) \
+X(regions_differ, 0, 0, NULL, "vhdx-regions-differ", E, g->regions[1].at[0].off = 4 * MIB;) \
+X(regions_count, 0, C, "at most 2047", "vhdx-regions-count", E, g->regions[0].n_extra = 2046;) \
+X(regions_reserved, 0, 0, NULL, "vhdx-regions-reserved", W, g->regions[0].reserved = g->regions[1].reserved = 1;) \
+X(region_offset_odd, 0, C, "expected a multiple of 1 MiB", "vhdx-region-offset", E, region(g, 0, 3 * MIB + 4096, 1 << 20);) \
+X(region_offset_low, 0, C, "at least 1 MiB", "vhdx-region-offset", E, region(g, 0, 0, 1 << 20);) \
+X(region_offset_wraps, 0, C, "beyond any file", "vhdx-region-beyond-end", E, region(g, 0, UINT64_MAX - MIB + 1, 1 << 20);) \
+X(region_length_odd, 0, C, "isn't a multiple of 1 MiB", "vhdx-region-length", E, region(g, 0, 3 * MIB, 4096);) \
+X(region_length_0, 0, C, "names no BAT region", "vhdx-region-length", E, region(g, 0, 3 * MIB, 0);) \
+X(region_overlap, 0, C, "overlaps region", "vhdx-region-overlap", E, region(g, 0, 2 * MIB, 1 << 20);) \
+X(region_in_log, 0, C, "overlaps the log", "vhdx-region-overlap", E, region(g, 0, 1 * MIB, 1 << 20);) \
+X(region_behind_end, 0, 0, NULL, "vhdx-region-beyond-end", E, region(g, 0, 64 * MIB, 1 << 20);) \
+X(region_twice, 0, C, "in the table twice", "vhdx-region-duplicate", E, vhdxgen_add_region(g, GEN_BAT, 7 * MIB, 1 << 20, 1);) \
+X(region_no_bat, 0, C, "names no BAT region", "vhdx-region-missing", E, g->regions[0].at[0].id = g->regions[1].at[0].id = GEN_UNKNOWN; g->regions[0].at[0].flags = g->regions[1].at[0].flags = 0;) \
+X(region_no_metadata, 0, C, "names no metadata region", "vhdx-region-missing", E, g->regions[0].n = g->regions[1].n = 1;) \
+X(region_unknown_required, 0, U, "region " GEN_UNKNOWN " is marked as required", "vhdx-region-unknown", E, vhdxgen_add_region(g, GEN_UNKNOWN, 5 * MIB, 1 << 20, 1); g->n_bat = 0;) \
+X(region_unknown, 0, 0, NULL, "vhdx-region-unknown", N, vhdxgen_add_region(g, GEN_UNKNOWN, 5 * MIB, 1 << 20, 0); g->n_bat = 0;) \
+X(region_not_required, 0, 0, NULL, "vhdx-region-not-required", W, g->regions[0].at[0].flags = g->regions[1].at[0].flags = 0;) \
+X(region_reserved, 0, 0, NULL, "vhdx-region-reserved", W, g->regions[0].at[0].flags = g->regions[1].at[0].flags = 3;) \
+X(region_block_inside, 0, 0, NULL, "vhdx-bat-overlap", E, vhdxgen_add_region(g, GEN_UNKNOWN, 5 * MIB, 1 << 20, 0);) \
+/* metadata table */ \
+X(metadata_signature, 0, C, "no metadata table", "vhdx-metadata-signature", E, g->metadata_signature[0] = 'M';) \
+X(metadata_count, 0, C, "at most 2047", "vhdx-metadata-count", E, g->n_extra_items = 2043;) \
+X(metadata_reserved, 0, 0, NULL, "vhdx-metadata-reserved", W, g->metadata_reserved = 1;) \
+X(item_offset_low, 0, C, "inside the table", "vhdx-item-offset", E, vhdxgen_add_item(g, GEN_UNKNOWN, 65528, 8, 0);) \
+X(item_behind_region, 0, C, "ends behind its region", "vhdx-item-beyond-region", E, vhdxgen_add_item(g, GEN_UNKNOWN, (1 << 20) - 4, 8, 0);) \
+X(item_offset_huge, 0, C, "ends behind its region", "vhdx-item-beyond-region", E, vhdxgen_add_item(g, GEN_UNKNOWN, UINT32_MAX, 8, 0);) \
+X(item_too_long, 0, C, "at most 1 MiB", "vhdx-item-length", E, vhdxgen_add_item(g, GEN_UNKNOWN, 131072, (1 << 20) + 1, 0);) \
+X(item_empty_with_offset, 0, C, "is empty but has offset", "vhdx-item-empty", E, vhdxgen_add_item(g, GEN_UNKNOWN, 131072, 0, 0);) \
+X(item_twice, 0, C, "are both item " GEN_UNKNOWN, "vhdx-item-duplicate", E, vhdxgen_add_item(g, GEN_UNKNOWN, 0, 0, 0); vhdxgen_add_item(g, GEN_UNKNOWN, 131072, 8, 2);) \
+X(item_overlap, 0, C, "entry 6 overlaps entry 5", "vhdx-item-overlap", E, vhdxgen_add_item(g, GEN_UNKNOWN, 131072, 8, 0); vhdxgen_add_item(g, GEN_UNKNOWN_2, 131079, 8, 0);) \
+X(item_overlaps_known, 0, C, "entry 5 overlaps entry 1", "vhdx-item-overlap", E, vhdxgen_add_item(g, GEN_UNKNOWN, 65544, 1, 0);) \
+X(item_unknown, 0, 0, NULL, "vhdx-item-unknown", N, vhdxgen_add_item(g, GEN_UNKNOWN, 131072, 8, 2);) \
+X(item_unknown_required, 0, U, "metadata item " GEN_UNKNOWN " is marked as required", "vhdx-item-unknown", E, vhdxgen_add_item(g, GEN_UNKNOWN, 131072, 8, 4);) \
+X(item_user_required, 0, U, "user metadata item " GEN_UNKNOWN, "vhdx-item-user-required", E, vhdxgen_add_item(g, GEN_UNKNOWN, 131072, 8, 5);) \
+X(item_user_like_known, 0, C, "has no item \"virtual disk size\"", "vhdx-item-missing", E, vhdxgen_item(g, GEN_SIZE)->flags = 1;) \
+X(item_incomplete, 0, C, "marked as incomplete", "vhdx-item-incomplete", E, vhdxgen_add_item(g, "71cc85f0-1b69-4e28-9558-c3bf83ae75d3", 0, 0, 4);) \
+X(item_reserved_flags, 0, 0, NULL, "vhdx-item-reserved", W, vhdxgen_item(g, GEN_SIZE)->flags |= 8;) \
+X(item_reserved, 0, 0, NULL, "vhdx-item-reserved", W, vhdxgen_item(g, GEN_SIZE)->reserved = 1;) \
+X(item_wrong_flags, 0, 0, NULL, "vhdx-item-flags", E, vhdxgen_item(g, GEN_SIZE)->flags = 4;) \
+X(item_params_of_disk, 0, 0, NULL, "vhdx-item-flags", E, vhdxgen_item(g, GEN_PARAMS)->flags = 6;) \
+X(item_missing_params, 0, C, "no item \"file parameters\"", "vhdx-item-missing", E, vhdxgen_item(g, GEN_PARAMS)->id = GEN_UNKNOWN; g->item[0].flags = 0;) \
+X(item_missing_disk_id, 0, C, "no item \"virtual disk ID\"", "vhdx-item-missing", E, g->item[2].id = GEN_UNKNOWN; g->item[2].flags = 0;) \
+X(item_missing_logical, 0, C, "no item \"logical sector size\"", "vhdx-item-missing", E, g->item[3].id = GEN_UNKNOWN; g->item[3].flags = 0;) \
+X(item_missing_physical, 0, C, "no item \"physical sector size\"", "vhdx-item-missing", E, g->item[4].id = GEN_UNKNOWN; g->item[4].flags = 0;) \
+X(item_params_short, 0, C, "\"file parameters\" has 7 bytes", "vhdx-item-size", E, vhdxgen_item(g, GEN_PARAMS)->len = 7;) \
+X(item_disk_id_short, 0, C, "\"virtual disk ID\" has 15 bytes", "vhdx-item-size", E, vhdxgen_item(g, GEN_DISK_ID)->len = 15;) \
+X(item_physical_long, 0, 0, NULL, "vhdx-item-size", W, vhdxgen_item(g, GEN_PHYSICAL)->len = 8;) \
+/* values */ \
+X(block_size_odd, 0, C, "block size 3145728", "vhdx-item-value", E, g->block_size = 3 << 20;) \
+X(block_size_small, 0, C, "block size 524288", "vhdx-item-value", E, g->block_size = 1 << 19;) \
+X(block_size_large, 0, C, "block size 536870912", "vhdx-item-value", E, g->block_size = 512 << 20;) \
+X(block_size_0, 0, C, "block size 0", "vhdx-item-value", E, g->block_size = 0;) \
+X(params_reserved, 0, 0, NULL, "vhdx-params-reserved", W, g->params_flags = 4;) \
+X(size_0, 0, C, "virtual disk size 0", "vhdx-item-value", E, g->virtual_size = 0;) \
+X(size_huge, 0, C, "virtual disk size 70368744178176", "vhdx-item-value", E, g->virtual_size = ((uint64_t)64 << 40) + 512;) \
+X(size_odd, 0, C, "isn't a multiple of the logical sector", "vhdx-size-multiple", E, g->virtual_size -= 1;) \
+X(size_odd_for_4096, 0, C, "isn't a multiple of the logical sector", "vhdx-size-multiple", E, g->virtual_size -= 512; g->logical_sector_size = 4096;) \
+X(logical_sector, 0, C, "logical sector size 1024", "vhdx-item-value", E, g->logical_sector_size = 1024;) \
+X(physical_sector, 0, C, "physical sector size 0", "vhdx-item-value", E, g->physical_sector_size = 0;) \
+X(bat_too_short, 0, C, "entries of 8 bytes are needed", "vhdx-bat-length", E, g->virtual_size = (uint64_t)1 << 40;) \
+/* parent locator */ \
+X(locator_missing, 0, C, "has no parent locator", "vhdx-locator-missing", E, g->params_flags = 2;) \
+X(locator_extra, 1, C, "isn't differencing", "vhdx-locator-extra", E, g->params_flags = 0; g->n_bat = 1;) \
+X(locator_type, 1, U, "parent locator of type " GEN_UNKNOWN, "vhdx-item-value", E, g->locator_type = GEN_UNKNOWN;) \
+X(locator_reserved, 1, 0, NULL, "vhdx-locator-reserved", W, g->locator_reserved = 1;) \
+X(locator_short, 1, C, "its header alone takes 20", "vhdx-item-value", E, vhdxgen_item(g, GEN_LOCATOR)->len = 19;) \
+X(locator_empty, 1, C, "its header alone takes 20", "vhdx-item-value", E, vhdxgen_item(g, GEN_LOCATOR)->len = 0; vhdxgen_item(g, GEN_LOCATOR)->off = 0;) \
+X(locator_count, 1, C, "don't fit into its 1024 bytes", "vhdx-item-value", E, g->n_extra_pairs = 90;) \
+X(locator_count_huge, 1, U, "at most 128", "vhdx-item-value", E, g->n_extra_pairs = 60000;) \
+X(locator_key_outside, 1, C, "key of pair 1", "vhdx-item-value", E, g->pair[1].key_off = 1020;) \
+X(locator_value_outside, 1, C, "value of pair 1", "vhdx-item-value", E, g->pair[1].value_len = 2000;) \
+X(locator_value_off_wraps, 1, C, "value of pair 1", "vhdx-item-value", E, g->pair[1].value_off = UINT32_MAX - 1;) \
+X(locator_key_empty, 1, C, "key of pair 1", "vhdx-item-value", E, g->pair[1].key_len = GEN_EMPTY;) \
+X(locator_value_odd, 1, C, "value of pair 1", "vhdx-item-value", E, g->pair[1].value_len = 3;) \
+X(locator_value_nul, 1, C, "holds a NUL character", "vhdx-item-value", E, g->pair[1].has_nul = true;) \
+X(locator_value_surrogate, 1, C, "isn't valid UTF-16", "vhdx-item-value", E, g->pair[1].is_surrogate = true;) \
+X(locator_key_twice, 1, C, "pairs 0 and 1 have the same key", "vhdx-item-value", E, g->pair[1] = g->pair[0];) \
+X(locator_no_linkage, 1, C, "parent_linkage is missing", "vhdx-item-value", E, g->pair[0].key = "Parent_linkage";) \
+X(locator_linkage_text, 1, C, "expected a GUID", "vhdx-item-value", E, g->pair[0].value = "{not-a-guid}";) \
+X(locator_no_path, 1, 0, NULL, "vhdx-locator-path", E, g->n_pairs = 1;) \
+/* BAT: read by the engine, so that decoding lets it pass */ \
+X(bat_state_4, 0, 0, NULL, "vhdx-bat-state", E, g->bat[0].entry = 4 * MIB | 4;) \
+X(bat_state_5, 0, 0, NULL, "vhdx-bat-old-state", W, g->bat[0].entry = 5;) \
+X(bat_partial, 0, 0, NULL, "vhdx-bat-partial", E, g->bat[0].entry = 4 * MIB | 7;) \
+X(bat_reserved, 0, 0, NULL, "vhdx-bat-reserved", W, g->bat[0].entry |= 8;) \
+X(bat_offset_0, 0, 0, NULL, "vhdx-bat-offset", E, g->bat[0].entry = 6;) \
+X(bat_offset_far, 0, 0, NULL, "vhdx-bat-offset", E, g->bat[0].entry = ~(uint64_t)0xfffff | 6;) \
+X(bat_same_block, 0, 0, NULL, "vhdx-bat-overlap", E, g->bat[0].entry = g->bat[1].entry;) \
+X(bat_blocks_overlap, 0, 0, NULL, "vhdx-bat-overlap", E, g->bat[0].entry = 5 * MIB | 6;) \
+X(bat_in_log, 0, 0, NULL, "vhdx-bat-overlap", E, g->bat[0].entry = 1 * MIB | 6;) \
+X(bat_in_metadata, 0, 0, NULL, "vhdx-bat-overlap", E, g->bat[0].entry = 2 * MIB | 6;) \
+X(bat_in_bat, 0, 0, NULL, "vhdx-bat-overlap", E, g->bat[0].entry = 3 * MIB | 6;) \
+X(bat_anchor_overlap, 0, 0, NULL, "vhdx-bat-overlap", E, g->bat[0].entry = 6 * MIB | 3;) \
+X(bat_behind_end, 0, 0, NULL, "vhdx-bat-beyond-end", W, g->bat[0].entry = 64 * MIB | 6;) \
+X(bat_across_end, 0, 0, NULL, "vhdx-bat-beyond-end", W, g->file_len -= MIB;) \
+X(bat_zero_with_offset, 0, 0, NULL, "vhdx-bat-stray-offset", W, g->bat[0].entry = 4 * MIB | 2;) \
+X(bat_absent_with_offset, 0, 0, NULL, "vhdx-bat-stray-offset", W, g->bat[0].entry = 4 * MIB;) \
+X(bat_stray_bitmap, 0, 0, NULL, "vhdx-bat-stray-bitmap", W, g->virtual_size = (uint64_t)8 << 30; vhdxgen_add_bat(g, 2048, 1);) \
+X(bat_bitmap_missing, 1, 0, NULL, "vhdx-bat-no-bitmap", E, g->bat[2].entry = 0;) \
+X(bat_bitmap_state, 1, 0, NULL, "vhdx-bat-bitmap-state", E, g->bat[2].entry = 8 * MIB | 7;) \
+X(bat_bitmap_overlap, 1, 0, NULL, "vhdx-bat-overlap", E, g->bat[2].entry = 7 * MIB | 6;) \
+X(bat_bitmap_behind_end, 1, 0, NULL, "vhdx-bat-beyond-end", W, g->bat[2].entry = 9 * MIB | 6;) \
+X(file_size_odd, 0, 0, NULL, "vhdx-file-size", N, g->file_len += 512;)
+
+#define CHANGE(name, child, code, text, rule, severity, ...) \
+	static void name(struct vhdxgen *g) { __VA_ARGS__ }
+CASES(CHANGE)
+
+#define ENTRY(name, child, code, text, rule, severity, ...) \
+	{#name, child, name, code, text, rule, severity},
+const struct vhdx_wrong vhdx_wrongs[] = {CASES(ENTRY)};
+/* clang-format on */
+
+const size_t n_vhdx_wrongs = sizeof(vhdx_wrongs) / sizeof(vhdx_wrongs[0]);
+
+void vhdx_wrong_make(const struct vhdx_wrong *wrong, bool is_twin, struct vhdxgen *g)
+{
+	if (wrong->is_child)
+		vhdxgen_init_child(g);
+	else
+		vhdxgen_init(g);
+	if (!is_twin)
+		wrong->change(g);
+}
