@@ -117,19 +117,25 @@ static void check_pairs(struct vhdx_checker *c, const struct vhdx_item *items, u
 			uint64_t at)
 {
 	const struct vhdx_item *item = &items[index];
+	bool is_twice = false, is_over = false;
 	char text[VD_GUID_TEXT];
 
+	/* One of each is enough to say. */
 	for (uint32_t i = 0; i < index; i++) {
-		if (vd_guid_is_equal(items[i].id, item->id) &&
-		    !((items[i].flags ^ item->flags) & VHDX_ITEM_USER))
+		if (!is_twice && vd_guid_is_equal(items[i].id, item->id) &&
+		    !((items[i].flags ^ item->flags) & VHDX_ITEM_USER)) {
+			is_twice = true;
 			vhdx_report(c, VD_FINDING_ERROR, "vhdx-item-duplicate", ENTRY, at,
 				    "each item once", "item %s is there again, as entry %" PRIu32,
 				    item_name(item, text), index);
-		if (vd_is_overlap(items[i].off, items[i].len, item->off, item->len))
+		}
+		if (!is_over && vd_is_overlap(items[i].off, items[i].len, item->off, item->len)) {
+			is_over = true;
 			vhdx_report(c, VD_FINDING_ERROR, "vhdx-item-overlap", ENTRY, at + 16,
 				    "space of its own",
 				    "metadata table: entry %" PRIu32 " overlaps entry %" PRIu32,
 				    index, i);
+		}
 	}
 }
 

@@ -96,21 +96,31 @@ static void check_required(struct vhdx_checker *c, const struct vhdx_disk_region
 			    "BAT and metadata", "unknown region %s, carried along", name);
 }
 
-static void check_pair(struct vhdx_checker *c, const struct vhdx_region *a,
-		       const struct vhdx_region *b, uint64_t at)
+static void check_pairs(struct vhdx_checker *c, const struct vhdx_region *all, uint32_t index,
+			uint64_t at)
 {
+	const struct vhdx_region *a = &all[index];
+	bool is_twice = false, is_over = a->off > INT64_MAX;
 	char text_a[VD_GUID_TEXT], text_b[VD_GUID_TEXT];
 
-	if (vd_guid_is_equal(a->id, b->id))
-		vhdx_report(c, VD_FINDING_ERROR, "vhdx-region-duplicate", ENTRY, at,
-			    "each region once", "region %s is there again",
-			    region_name(a->id, text_a));
-	if (a->off <= INT64_MAX && b->off <= INT64_MAX &&
-	    vd_is_overlap(a->off, a->len, b->off, b->len))
-		vhdx_report(c, VD_FINDING_ERROR, "vhdx-region-overlap", ENTRY, at + 16,
-			    "space of its own",
-			    "region %s at %" PRIu64 " overlaps region %s at %" PRIu64,
-			    region_name(a->id, text_a), a->off, region_name(b->id, text_b), b->off);
+	/* One of each is enough to say. */
+	for (const struct vhdx_region *b = all; b < a; b++) {
+		if (!is_twice && vd_guid_is_equal(a->id, b->id)) {
+			is_twice = true;
+			vhdx_report(c, VD_FINDING_ERROR, "vhdx-region-duplicate", ENTRY, at,
+				    "each region once", "region %s is there again",
+				    region_name(a->id, text_a));
+		}
+		if (!is_over && b->off <= INT64_MAX &&
+		    vd_is_overlap(a->off, a->len, b->off, b->len)) {
+			is_over = true;
+			vhdx_report(c, VD_FINDING_ERROR, "vhdx-region-overlap", ENTRY, at + 16,
+				    "space of its own",
+				    "region %s at %" PRIu64 " overlaps region %s at %" PRIu64,
+				    region_name(a->id, text_a), a->off, region_name(b->id, text_b),
+				    b->off);
+		}
+	}
 }
 
 static int check_entries(struct vhdx_checker *c, const uint8_t *bytes, int copy,
@@ -144,8 +154,7 @@ static int check_entries(struct vhdx_checker *c, const uint8_t *bytes, int copy,
 		has_metadata |= is_metadata = vd_guid_is_equal(all[i].id, vhdx_region_metadata);
 		check_place(c, &all[i], name, at);
 		check_required(c, &disk[i], name, is_bat || is_metadata, at);
-		for (uint32_t j = 0; j < i; j++)
-			check_pair(c, &all[i], &all[j], at);
+		check_pairs(c, all, i, at);
 	}
 	if (!has_bat || !has_metadata)
 		vhdx_report(c, VD_FINDING_ERROR, "vhdx-region-missing", ENTRY,

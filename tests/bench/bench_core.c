@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What can only be timed inside a process. Prints one row a line, fields separated by '|':
+ * work | ours | peer | ratio | target | met. Called by tests/bench/run, which makes the files.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <vdisk/disk.h>
+#include <vdisk/sys/io.h>
+
+#define STRIDE (2101248u)
+#define PIECE  4096u
+
+static int n_rounds = 5;
+
+static _Noreturn void fail(const char *what, const struct vd_error *err)
+{
+	fprintf(stderr, "bench_core: %s: %s\n", what, err ? err->text : "failed");
+	exit(1);
+}
+
+static double seconds(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double median(double *values, int n)
+{
+	qsort(values, (size_t)n, sizeof(*values), by_value);
+	return values[n / 2];
+}
+
+static struct vd_disk *open_disk(const char *path, uint32_t flags)
+{
+	struct vd_open_opts opts = VD_OPEN_OPTS_INIT;
+	struct vd_error err = VD_ERROR_INIT;
+	struct vd_disk *disk;
+
+	opts.flags = flags;
+	if (vd_disk_open(&disk, path, &opts, &err))
+		fail(path, &err);
+	return disk;
+}
+
+static void close_disk(struct vd_disk *disk)
+{
+	struct vd_error err = VD_ERROR_INIT;
+
+	if (vd_disk_close(disk, &err))
+		fail("close", &err);
+}
+
+/* One way to read: a descriptor, or a disk. */
+struct reader {
+	int fd;
+	struct vd_disk *disk;
+	uint64_t size, n, first;
+	uint64_t sum;
+};
+
+static void *read_loop(void *arg)
+{
+	struct reader *r = arg;
+	struct vd_error err = VD_ERROR_INIT;
+	uint64_t offset = r->first;
+	uint64_t *buf = aligned_alloc(PIECE, PIECE);
+
+	r->sum = 0;
+	for (uint64_t i = 0; i < r->n; i++) {
+		if (!r->disk && pread(r->fd, buf, PIECE, (off_t)offset) != PIECE)
+			fail("pread", NULL);
+		if (r->disk && vd_disk_read(r->disk, buf, PIECE, offset, &err))
+			fail("read", &err);
+		r->sum += buf[0] + 3 * buf[PIECE / 8 - 1];
+		offset += STRIDE;
+		if (offset + PIECE > r->size)
+			offset = r->first;
+	}
+	free(buf);
+	return NULL;
+}
+
+/* `n_threads` read loops at once; wall (or CPU) seconds. */
+static double time_readers(struct reader *r, int n_threads, clockid_t clock, uint64_t *sum)
+{
+	pthread_t thread[8];
+	struct reader own[8];
+	double start = seconds(clock), end;
+
+	*sum = 0;
+	for (int i = 0; i < n_threads; i++) {
+		own[i] = *r;
+		own[i].first = (uint64_t)i * PIECE;
+		if (n_threads == 1)
+			read_loop(&own[i]);
+		else if (pthread_create(&thread[i], NULL, read_loop, &own[i]))
+			fail("pthread_create", NULL);
+	}
+	for (int i = 0; i < n_threads && n_threads > 1; i++)
+		pthread_join(thread[i], NULL);
+	end = seconds(clock);
+	for (int i = 0; i < n_threads; i++)
+		*sum += own[i].sum;
+	return end - start;
+}
+
+static void row(const char *work, const char *ours, const char *peer, double ratio,
+		const char *target, int is_met)
+{
+	printf("%s|%s|%s|%.2f|%s|%s\n", work, ours, peer, ratio, target, is_met ? "yes" : "NO");
+}
+
+/* Rows: reads against pread, CPU over pread, two threads against one. */
+static void bench_reads(const char *image, const char *raw, uint64_t n)
+{
+	double ours[64], floor_s[64], cpu[64], cpu_floor[64], two[64];
+	struct reader disk = {.fd = -1, .disk = open_disk(image, 0), .n = n};
+	struct reader plain = {.fd = open(raw, O_RDONLY | O_CLOEXEC), .n = n};
+	uint64_t sum, sum_raw, sum_two;
+	char a[96], b[96];
+
+	disk.size = plain.size = vd_disk_size(disk.disk);
+	if (plain.fd < 0)
+		fail(raw, NULL);
+	time_readers(&plain, 1, CLOCK_MONOTONIC, &sum_raw);
+	time_readers(&disk, 1, CLOCK_MONOTONIC, &sum);
+	if (sum != sum_raw)
+		fail("what was read differs", NULL);
+	for (int i = 0; i < n_rounds; i++) {
+		floor_s[i] = time_readers(&plain, 1, CLOCK_MONOTONIC, &sum_raw);
+		ours[i] = time_readers(&disk, 1, CLOCK_MONOTONIC, &sum);
+		two[i] = time_readers(&disk, 2, CLOCK_MONOTONIC, &sum_two);
+		cpu_floor[i] = time_readers(&plain, 1, CLOCK_PROCESS_CPUTIME_ID, &sum_raw);
+		cpu[i] = time_readers(&disk, 1, CLOCK_PROCESS_CPUTIME_ID, &sum);
+	}
+	double o = median(ours, n_rounds), f = median(floor_s, n_rounds), t = median(two, n_rounds);
+	double over = (median(cpu, n_rounds) - median(cpu_floor, n_rounds)) / (double)n * 1e9;
+
+	snprintf(a, sizeof(a), "%.3f s (sum %llx)", o, (unsigned long long)sum);
+	snprintf(b, sizeof(b), "pread loop %.3f s", f);
+	row("reads of 4 KiB, stride 2 MiB + 4 KiB, hot, in process", a, b, f / o, ">= 0.9x",
+	    f / o >= 0.9);
+	snprintf(a, sizeof(a), "%.0f ns over pread", over);
+	row("CPU time of one such read", a, "-", over / 60, "<= 60 ns", over <= 60);
+	snprintf(a, sizeof(a), "2 x %llu in %.3f s", (unsigned long long)n, t);
+	snprintf(b, sizeof(b), "1 x %llu in %.3f s", (unsigned long long)n, o);
+	row("two threads on one handle, reads a second", a, b, 2 * o / t, ">= 1.8x",
+	    2 * o / t >= 1.8);
+	close_disk(disk.disk);
+	close(plain.fd);
+}
+
+static void bench_chain(const char *image, const char *chain, uint64_t n)
+{
+	double one[64], many[64];
+	struct reader single = {.fd = -1, .disk = open_disk(image, 0), .n = n};
+	struct reader top = {.fd = -1, .disk = open_disk(chain, 0), .n = n};
+	uint64_t sum, sum_top;
+	char a[96], b[96];
+
+	single.size = top.size = vd_disk_size(single.disk);
+	time_readers(&single, 1, CLOCK_MONOTONIC, &sum);
+	time_readers(&top, 1, CLOCK_MONOTONIC, &sum_top);
+	if (sum != sum_top)
+		fail("the chain reads other bytes", NULL);
+	for (int i = 0; i < n_rounds; i++) {
+		one[i] = time_readers(&single, 1, CLOCK_MONOTONIC, &sum);
+		many[i] = time_readers(&top, 1, CLOCK_MONOTONIC, &sum_top);
+	}
+	double o = median(one, n_rounds), m = median(many, n_rounds);
+
+	snprintf(a, sizeof(a), "%.3f s", m);
+	snprintf(b, sizeof(b), "single image %.3f s", o);
+	row("the same reads through a chain of 16", a, b, o / m, ">= 0.8x", o / m >= 0.8);
+	close_disk(single.disk);
+	close_disk(top.disk);
+}
+
+static void bench_open(const char *image)
+{
+	double each[64];
+	char a[96];
+
+	for (int i = 0; i < n_rounds; i++) {
+		double start = seconds(CLOCK_MONOTONIC);
+
+		for (int k = 0; k < 100; k++)
+			close_disk(open_disk(image, 0));
+		each[i] = (seconds(CLOCK_MONOTONIC) - start) / 100;
+	}
+	double m = median(each, n_rounds) * 1e3;
+
+	snprintf(a, sizeof(a), "%.3f ms", m);
+	row("open + close a 1 TiB image", a, "-", m / 0.3, "<= 0.3 ms", m <= 0.3);
+}
+
+/* Random reads over the BAT of a 64 TiB image: how many reads a miss costs, how much memory. */
+static void bench_huge(const char *image, uint64_t n)
+{
+	struct vd_disk *disk = open_disk(image, 0);
+	struct vd_disk_stats stats = {.size = sizeof(stats)};
+	struct vd_error err = VD_ERROR_INIT;
+	struct vd_io_stats before, after;
+	uint64_t x = 88172645463325252u, size = vd_disk_size(disk);
+	struct rusage usage;
+	char buf[512], a[96];
+
+	vd_io_get_stats(vd_disk_io(disk), &before);
+	for (uint64_t i = 0; i < n; i++) {
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		if (vd_disk_read(disk, buf, sizeof(buf), x % (size / 512) * 512, &err))
+			fail("read", &err);
+	}
+	vd_io_get_stats(vd_disk_io(disk), &after);
+	vd_disk_get_stats(disk, &stats);
+	getrusage(RUSAGE_SELF, &usage);
+	double per_miss = (double)(after.n_reads - before.n_reads) /
+			  (double)(stats.n_cache_misses ? stats.n_cache_misses : 1);
+
+	snprintf(a, sizeof(a), "%.2f preads a miss", per_miss);
+	row("random reads over the BAT of 64 TiB", a, "-", per_miss / 2, "<= 2", per_miss <= 2);
+	snprintf(a, sizeof(a), "%.1f MiB resident", (double)usage.ru_maxrss / 1024);
+	row("memory after 10^6 of them", a, "-", (double)usage.ru_maxrss / 1024 / 64, "<= 64 MiB",
+	    usage.ru_maxrss <= 64 * 1024);
+	close_disk(disk);
+}
+
+/* Counts that don't depend on the machine: syncs and log bytes of allocating writes. */
+static void bench_commits(const char *image)
+{
+	struct vd_disk *disk = open_disk(image, VD_OPEN_WRITE);
+	struct vd_disk_stats first = {.size = sizeof(first)}, last = first;
+	struct vd_error err = VD_ERROR_INIT;
+	char buf[PIECE], a[96];
+	int n_flushes = 200, n_writes = 0;
+
+	memset(buf, 7, sizeof(buf));
+	if (vd_disk_write(disk, buf, PIECE, 0, &err) || vd_disk_flush(disk, &err))
+		fail("first flush", &err);
+	vd_disk_get_stats(disk, &first);
+	for (int i = 0; i < n_flushes; i++) {
+		for (int k = 0; k < 10; k++, n_writes++)
+			if (vd_disk_write(disk, buf, PIECE, (uint64_t)(n_writes + 1) << 21, &err))
+				fail("write", &err);
+		if (vd_disk_flush(disk, &err))
+			fail("flush", &err);
+	}
+	vd_disk_get_stats(disk, &last);
+	double syncs =
+	    (double)(last.n_syncs - first.n_syncs - 4 * (last.n_log_laps - first.n_log_laps)) /
+	    n_flushes;
+	/* 10 neighbouring entries lie in one page of the BAT, now and then in two. */
+	double bytes = (double)(last.n_log_bytes - first.n_log_bytes) / n_flushes;
+
+	snprintf(a, sizeof(a), "%.2f (+ 4 for each of %llu laps)", syncs,
+		 (unsigned long long)(last.n_log_laps - first.n_log_laps));
+	row("syncs a flush that has allocations", a, "-", syncs / 2, "<= 2", syncs <= 2);
+	snprintf(a, sizeof(a), "%.0f bytes", bytes);
+	row("log bytes a flush of 10 neighbouring blocks", a, "-", bytes / 8192,
+	    "4 KiB + 4 KiB a page", bytes <= 8192 * 1.1);
+	vd_disk_get_stats(disk, &first);
+	for (int i = 0; i < n_flushes; i++)
+		if (vd_disk_write(disk, buf, PIECE, (uint64_t)i << 21, &err) ||
+		    vd_disk_flush(disk, &err))
+			fail("overwrite", &err);
+	vd_disk_get_stats(disk, &last);
+	syncs = (double)(last.n_syncs - first.n_syncs) / n_flushes;
+	snprintf(a, sizeof(a), "%.2f", syncs);
+	row("syncs a flush without allocations", a, "-", syncs, "<= 1", syncs <= 1);
+	close_disk(disk);
+}
+
+/* Time to open an image whose 8 MiB log is full. */
+static void bench_replay(const char *image, const char *copy)
+{
+	double each[64];
+	char command[4096], a[96];
+
+	for (int i = 0; i < n_rounds; i++) {
+		snprintf(command, sizeof(command), "cp --sparse=always '%s' '%s'", image, copy);
+		if (system(command))
+			fail("cp", NULL);
+		double start = seconds(CLOCK_MONOTONIC);
+		struct vd_disk *disk = open_disk(copy, VD_OPEN_WRITE);
+
+		each[i] = (seconds(CLOCK_MONOTONIC) - start) * 1e3;
+		struct vd_disk_info info = {.size = sizeof(info)};
+
+		vd_disk_get_info(disk, &info);
+		if (!info.has_dirty_log)
+			fail("the log was not dirty", NULL);
+		close_disk(disk);
+	}
+	double m = median(each, n_rounds);
+
+	snprintf(a, sizeof(a), "%.1f ms", m);
+	row("replay of a full 8 MiB log, synced", a, "-", m / 50, "<= 50 ms", m <= 50);
+}
+
+/* Leave an image whose log is nearly full: fill it, and go without closing. */
+static void fill_log(const char *image)
+{
+	struct vd_disk *disk = open_disk(image, VD_OPEN_WRITE);
+	struct vd_disk_stats stats = {.size = sizeof(stats)};
+	struct vd_error err = VD_ERROR_INIT;
+	char buf[512] = {1};
+	uint64_t block = 0, size = vd_disk_size(disk) >> 21;
+
+	do {
+		for (int i = 0; i < 400; i++, block += 512)
+			if (vd_disk_write(disk, buf, sizeof(buf), block % size << 21, &err))
+				fail("write", &err);
+		if (vd_disk_flush(disk, &err))
+			fail("flush", &err);
+		vd_disk_get_stats(disk, &stats);
+	} while (stats.n_log_bytes < (6u << 20));
+	_exit(0);
+}
+
+int main(int argc, char **argv)
+{
+	const char *rounds = getenv("VD_BENCH_ROUNDS");
+
+	if (rounds && atoi(rounds) > 0 && atoi(rounds) <= 64)
+		n_rounds = atoi(rounds);
+	if (argc == 5 && !strcmp(argv[1], "reads"))
+		bench_reads(argv[2], argv[3], strtoull(argv[4], NULL, 10));
+	else if (argc == 5 && !strcmp(argv[1], "chain"))
+		bench_chain(argv[2], argv[3], strtoull(argv[4], NULL, 10));
+	else if (argc == 3 && !strcmp(argv[1], "open"))
+		bench_open(argv[2]);
+	else if (argc == 4 && !strcmp(argv[1], "huge"))
+		bench_huge(argv[2], strtoull(argv[3], NULL, 10));
+	else if (argc == 3 && !strcmp(argv[1], "commits"))
+		bench_commits(argv[2]);
+	else if (argc == 4 && !strcmp(argv[1], "replay"))
+		bench_replay(argv[2], argv[3]);
+	else if (argc == 3 && !strcmp(argv[1], "fill-log"))
+		fill_log(argv[2]);
+	else
+		return 2;
+	return 0;
+}
