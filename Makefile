@@ -43,7 +43,7 @@ support_src := $(sort $(wildcard tests/support/*.c))
 # test_*.c are cmocka programs that tests/run runs; other programs serve the shell tests. Rooms with
 # rules of their own bring a *.mk (included below).
 test_src := $(sort $(wildcard tests/*/test_*.c))
-helper_src := $(sort $(filter-out $(test_src),$(foreach room,unit fault cli interop,\
+helper_src := $(sort $(filter-out $(test_src),$(foreach room,unit fault cli interop bench,\
 	$(wildcard tests/$(room)/*.c))))
 unit_src := $(filter tests/unit/%,$(test_src))
 thread_src := $(foreach f,$(test_src),$(if $(findstring thread,$(f)),$(f)))
@@ -65,7 +65,7 @@ again = $(MAKE) --no-print-directory $(jobs)
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all help deps demo test test-long sanitizers test-programs variant-programs bench docs \
+.PHONY: all help deps demo test test-long sanitizers test-programs variant-programs docs \
 	install uninstall check-layers check-format check-house format readme-check FORCE
 
 ## all: the library (static and shared) and vdtool

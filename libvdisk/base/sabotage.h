@@ -37,6 +37,28 @@ enum vd_sabotage {
 	VD_SABOTAGE_N
 };
 
+/* Checks of the decoders, and the fuzz target that has to miss each (tests/fuzz/planted.sh). */
+enum vd_sabotage_decode {
+	VD_SABOTAGE_DECODE_FIRST = 1000,
+	VD_SABOTAGE_DECODE_HEADER_SEQ,   /* headers: the older of two headers counts */
+	VD_SABOTAGE_DECODE_HEADER_LOG,   /* headers: the offset of the log isn't looked at */
+	VD_SABOTAGE_DECODE_REGION_CRC,   /* regions: the checksum of the table */
+	VD_SABOTAGE_DECODE_REGION_APART, /* regions: that regions don't overlap */
+	VD_SABOTAGE_DECODE_ITEM_BOUND,   /* metadata: off by one at the end of the region */
+	VD_SABOTAGE_DECODE_ITEM_APART,   /* metadata: that items don't overlap */
+	VD_SABOTAGE_DECODE_KEY_BOUND,    /* locator: that a key lies within the item */
+	VD_SABOTAGE_DECODE_KEY_TWICE,    /* locator: that each key is there once */
+	VD_SABOTAGE_DECODE_LOG_DESCS,    /* log: that the descriptors fit into the entry */
+	VD_SABOTAGE_DECODE_LOG_CRC,      /* log: the checksum of an entry */
+	VD_SABOTAGE_DECODE_LOG_TORN,     /* log: sequence numbers in the data sectors */
+	VD_SABOTAGE_DECODE_LOG_TAIL,     /* log: that the head's tail leads to the head */
+	VD_SABOTAGE_DECODE_LOG_TARGET,   /* log: that an entry doesn't write into the log */
+	VD_SABOTAGE_DECODE_LOG_ORDER,    /* log: of two that overlap, the later one counts */
+	VD_SABOTAGE_DECODE_BAT_BOUND,    /* bat: the least offset of a block */
+	VD_SABOTAGE_DECODE_BITMAP_RUN,   /* bat: a run of bits ends a sector too late */
+	VD_SABOTAGE_DECODE_UTF16_LONE,   /* utf16: that surrogates come in pairs */
+};
+
 #ifdef VD_SABOTAGE
 extern int vd_sabotage;
 #define VD_SABOTAGED(step) __builtin_expect(vd_sabotage == VD_SABOTAGE_##step, 0)

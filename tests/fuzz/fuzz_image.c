@@ -2,6 +2,7 @@
 /* Images for fuzzing: see fuzz_image.h. */
 #include "fuzz_image.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -200,8 +201,7 @@ void fuzz_patch(struct store *store, struct feed *records)
 		fuzz_put(bytes, value, 8);
 		for (size_t i = 0; i < repeat; i++, off += width) {
 			if (is_both)
-				store_write(store, bytes, width,
-					    place_off(store, place - 1, off));
+				store_write(store, bytes, width, place_off(store, place - 1, off));
 			store_write(store, bytes, width,
 				    place_off(store, place - (is_both ? 2 : 0), off));
 		}
@@ -258,6 +258,82 @@ void fuzz_put_record(uint8_t record[FUZZ_RECORD], enum fuzz_place place, uint32_
 	record[1] = (uint8_t)(width - 1 + 8 * (repeat - 1));
 	fuzz_put(record + 4, off, 4);
 	fuzz_put(record + 8, value, 8);
+}
+
+static ssize_t small_read(void *state, void *buf, size_t len, uint64_t offset)
+{
+	uint64_t length = store_length(state);
+
+	if (offset >= length)
+		return 0;
+	if (len > length - offset)
+		len = (size_t)(length - offset);
+	store_read(state, buf, len, offset);
+	return (ssize_t)len;
+}
+
+static ssize_t small_write(void *state, const void *buf, size_t len, uint64_t offset)
+{
+	if (offset > FUZZ_MAX_FILE || len > FUZZ_MAX_FILE - offset)
+		return -ENOSPC;
+	store_write(state, buf, len, offset);
+	return (ssize_t)len;
+}
+
+static int small_sync(void *state)
+{
+	(void)state;
+	return 0;
+}
+
+static int small_length(void *state, uint64_t *length)
+{
+	*length = store_length(state);
+	return 0;
+}
+
+static int small_truncate(void *state, uint64_t length)
+{
+	if (length > FUZZ_MAX_FILE)
+		return -ENOSPC;
+	store_truncate(state, length);
+	return 0;
+}
+
+static int small_zero(void *state, uint64_t offset, uint64_t len)
+{
+	store_zero(state, offset, len);
+	return 0;
+}
+
+static int small_next_data(void *state, uint64_t offset, uint64_t *start, uint64_t *end)
+{
+	return store_next_data(state, offset, start, end) ? 0 : -ENXIO;
+}
+
+static void small_close(void *state)
+{
+	(void)state;
+}
+
+struct vd_io *fuzz_io(struct store *store, bool is_writable)
+{
+	static const struct vd_io_ops ops = {
+	    .size = sizeof(ops),
+	    .read = small_read,
+	    .write = small_write,
+	    .sync = small_sync,
+	    .length = small_length,
+	    .truncate = small_truncate,
+	    .close = small_close,
+	    .punch = small_zero,
+	    .zero = small_zero,
+	    .next_data = small_next_data,
+	};
+	struct vd_io *io = NULL;
+
+	FUZZ_CHECK(vd_io_open_ops(&io, &ops, store, "store", is_writable, NULL) == 0, "no store");
+	return io;
 }
 
 static void take_finding(void *user, const struct vd_finding *finding)
@@ -354,8 +430,7 @@ bool fuzz_walk(struct vd_disk *disk, uint32_t max)
 			   "extent [%llu, +%llu) at %llu", (unsigned long long)extent.start,
 			   (unsigned long long)extent.length, (unsigned long long)at);
 		FUZZ_CHECK(extent.state != VD_STATE_DATA ||
-			       (extent.offset >= GEN_MIB &&
-				extent.offset <= ((uint64_t)129 << 40)),
+			       (extent.offset >= GEN_MIB && extent.offset <= ((uint64_t)129 << 40)),
 			   "data at %llu", (unsigned long long)extent.offset);
 		check_resolve(disk, &extent);
 		check_bytes(disk, &extent);

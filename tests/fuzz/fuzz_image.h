@@ -45,6 +45,10 @@ enum fuzz_place {
 void fuzz_put_record(uint8_t record[FUZZ_RECORD], enum fuzz_place place, uint32_t off,
 		     uint64_t value, unsigned int width, unsigned int repeat);
 
+/** A vd_io on a store that can't grow beyond FUZZ_MAX_FILE: then VD_ENOSPC. */
+struct vd_io *fuzz_io(struct store *store, bool is_writable);
+#define FUZZ_MAX_FILE ((uint64_t)1 << 30)
+
 /** What vd_disk_check says. Never fails on a store that can be read. */
 uint64_t fuzz_check_image(struct vd_io *io, bool *is_refused);
 /**

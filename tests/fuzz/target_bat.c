@@ -17,8 +17,6 @@
 #define MAX_EXTENTS 512u
 #define STRUCTURES  (4 * GEN_MIB) /* of vhdxgen's images: all before it */
 
-static struct vd_extent stored[MAX_EXTENTS];
-
 static void fill(struct store *store, struct feed *feed)
 {
 	while (feed->n >= RECORD) {
@@ -45,28 +43,22 @@ static void fill(struct store *store, struct feed *feed)
 /* No two stretches of a clean image share space. */
 static void check_apart(struct vd_disk *disk)
 {
+	static struct vd_extent stored[MAX_EXTENTS];
 	uint64_t size = vd_disk_size(disk);
+	struct vd_extent e = {0};
 	uint32_t n = 0;
 
-	for (uint64_t at = 0; at < size && n < MAX_EXTENTS; at += stored[n].length) {
-		struct vd_extent e;
-
+	for (uint64_t at = 0; at < size && n < MAX_EXTENTS; at += e.length) {
 		FUZZ_CHECK(vd_disk_map(disk, at, size - at, &e, NULL) == 0, "map");
-		at += e.length;
-		if (e.state != VD_STATE_DATA) {
-			stored[n].length = 0;
+		if (e.state != VD_STATE_DATA)
 			continue;
-		}
 		FUZZ_CHECK(e.offset >= STRUCTURES, "a clean image has data in its structures");
 		for (uint32_t i = 0; i < n; i++)
-			FUZZ_CHECK(e.offset >= stored[i].offset + stored[i].start ||
+			FUZZ_CHECK(e.offset >= stored[i].offset + stored[i].length ||
 				       e.offset + e.length <= stored[i].offset,
 				   "a clean image has two stretches at %llu",
 				   (unsigned long long)e.offset);
-		stored[n] = e;
-		stored[n].start = e.length; /* `length` is the loop's step */
-		stored[n++].length = 0;
-		stored[n < MAX_EXTENTS ? n : 0].length = 0;
+		stored[n++] = e;
 	}
 }
 
@@ -87,7 +79,7 @@ static void check_counts(struct vd_disk *disk, bool is_clean)
 static void check_write(const struct store *image, bool is_clean)
 {
 	struct store *copy = store_new(image);
-	struct vd_io *io = store_io(copy, true);
+	struct vd_io *io = fuzz_io(copy, true);
 	struct vd_disk *disk;
 	uint8_t bytes[512];
 	bool is_refused;
@@ -112,7 +104,7 @@ static void run(const uint8_t *data, size_t size)
 {
 	struct feed feed = {data, size};
 	struct store *image = store_new(fuzz_base((unsigned int)feed_int(&feed, 1) % 3));
-	struct vd_io *io = store_io(image, false);
+	struct vd_io *io = fuzz_io(image, false);
 	struct vd_disk *disk;
 	bool is_refused, is_clean;
 	int rc;
@@ -189,9 +181,5 @@ static void seed(void)
 	fuzz_seed("bitmap-state", data, 25);
 }
 
-const struct fuzz_target fuzz_bat = {.name = "bat",
-				     .run = run,
-				     .record = RECORD,
-				     .head = 1,
-				     .seed = seed,
-				     .max_memory = 32 << 20};
+const struct fuzz_target fuzz_bat = {
+    .name = "bat", .run = run, .record = RECORD, .head = 1, .seed = seed, .max_memory = 32 << 20};

@@ -84,7 +84,7 @@ static void seed(void)
 	uint8_t data[1 + 2 * FIELDS + 16] = {0};
 
 	for (int slot = 0; slot < 2; slot++) {
-		uint8_t *header = data + 1 + slot * FIELDS;
+		uint8_t *header = data + 1 + (size_t)slot * FIELDS;
 
 		memcpy(header, "head", 4);
 		fuzz_put(header + 8, (uint64_t)(7 + slot), 8);

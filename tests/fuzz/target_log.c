@@ -435,9 +435,5 @@ static void seed(void)
 	seed_targets();
 }
 
-const struct fuzz_target fuzz_log = {.name = "log",
-				     .run = run,
-				     .record = 16,
-				     .head = 1,
-				     .seed = seed,
-				     .max_memory = 8 << 20};
+const struct fuzz_target fuzz_log = {
+    .name = "log", .run = run, .record = 16, .head = 1, .seed = seed, .max_memory = 8 << 20};

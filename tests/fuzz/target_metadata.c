@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "format/vhdx/vhdx_layout.h"
+#include "format/vhdx/vhdx_ondisk.h"
 #include "fuzz.h"
 #include "vhdxgen.h"
 
@@ -113,9 +114,9 @@ static void run(const uint8_t *data, size_t size)
 	store_write(store, table, VHDX_TABLE_SIZE, AT);
 	io = store_io(store, false);
 	if (flags & 128)
-		FUZZ_CHECK(vhdx_items_decode(vd_span(data, size), &regions.metadata, &params,
-					     NULL) != 0,
-			   "a short table was accepted");
+		FUZZ_CHECK(
+		    vhdx_items_decode(vd_span(data, size), &regions.metadata, &params, NULL) != 0,
+		    "a short table was accepted");
 	vhdx_params_free(&params);
 	if (vhdx_params_read(io, &regions, &params, &err) == 0) {
 		check_items(&params, table, regions.metadata.len);

@@ -166,9 +166,5 @@ static void seed(void)
 	fuzz_seed("empty", data, sizeof(data));
 }
 
-const struct fuzz_target fuzz_regions = {.name = "regions",
-					 .run = run,
-					 .record = 32,
-					 .head = 17,
-					 .seed = seed,
-					 .max_memory = 1 << 20};
+const struct fuzz_target fuzz_regions = {
+    .name = "regions", .run = run, .record = 32, .head = 17, .seed = seed, .max_memory = 1 << 20};

@@ -90,18 +90,56 @@ static void run(const uint8_t *data, size_t size)
 
 static void seed(void)
 {
-	fuzz_seed("utf16", "\xff" "a\0\xe4\0\xac\x20\x3d\xd8\xbe\xdc", 11);
-	fuzz_seed("utf8", "\xff" "a\xc3\xa4\xe2\x82\xac\xf0\x9f\x92\xbe", 11);
-	fuzz_seed("lone", "\xff" "\x3d\xd8" "a\0", 5);
-	fuzz_seed("low", "\xff" "\xbe\xdc" "a\0", 5);
-	fuzz_seed("cut", "\xff" "a\0\x3d\xd8", 5);
-	fuzz_seed("nul", "\xff" "a\0\0\0b\0", 7);
-	fuzz_seed("odd", "\xff" "a\0b", 4);
-	fuzz_seed("overlong", "\xff" "\xc0\xaf", 3);
-	fuzz_seed("surrogate8", "\xff" "\xed\xa0\x80", 4);
-	fuzz_seed("beyond", "\xff" "\xf4\x90\x80\x80", 5);
-	fuzz_seed("no-room", "\2" "a\0\xe4\0\xac\x20\x3d\xd8\xbe\xdc", 11);
-	fuzz_seed("nothing", "\0" "a\0b\0", 5);
+	fuzz_seed("utf16",
+		  "\xff"
+		  "a\0\xe4\0\xac\x20\x3d\xd8\xbe\xdc",
+		  11);
+	fuzz_seed("utf8",
+		  "\xff"
+		  "a\xc3\xa4\xe2\x82\xac\xf0\x9f\x92\xbe",
+		  11);
+	fuzz_seed("lone",
+		  "\xff"
+		  "\x3d\xd8"
+		  "a\0",
+		  5);
+	fuzz_seed("low",
+		  "\xff"
+		  "\xbe\xdc"
+		  "a\0",
+		  5);
+	fuzz_seed("cut",
+		  "\xff"
+		  "a\0\x3d\xd8",
+		  5);
+	fuzz_seed("nul",
+		  "\xff"
+		  "a\0\0\0b\0",
+		  7);
+	fuzz_seed("odd",
+		  "\xff"
+		  "a\0b",
+		  4);
+	fuzz_seed("overlong",
+		  "\xff"
+		  "\xc0\xaf",
+		  3);
+	fuzz_seed("surrogate8",
+		  "\xff"
+		  "\xed\xa0\x80",
+		  4);
+	fuzz_seed("beyond",
+		  "\xff"
+		  "\xf4\x90\x80\x80",
+		  5);
+	fuzz_seed("no-room",
+		  "\2"
+		  "a\0\xe4\0\xac\x20\x3d\xd8\xbe\xdc",
+		  11);
+	fuzz_seed("nothing",
+		  "\0"
+		  "a\0b\0",
+		  5);
 }
 
 const struct fuzz_target fuzz_utf16 = {.name = "utf16", .run = run, .seed = seed, .max_memory = 0};

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+## bench: the speed rows against the peers that are installed, as one table (a few minutes)
+.PHONY: bench
+bench: deps
+	+@$(again) all $(B)/tests/bench/bench_core
+	@B=$(abspath $(B)) tests/bench/run
