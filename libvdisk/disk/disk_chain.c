@@ -266,16 +266,24 @@ static int missing_error(const struct vd_disk *child, const struct vd_parent_hin
 			    said->volume_path, said->absolute_win32_path);
 }
 
-/* The hint as an absolute path. False: it names nothing of this host. */
-static bool locate(const struct vd_disk *child, struct hint *hint)
+/*
+ * The hint as an absolute path. A relative one starts from the child's folder; a store of the
+ * caller's has none, and then from each root in turn. False: no (further) place to look.
+ */
+static bool locate(const struct chain *chain, const struct vd_disk *child, size_t turn,
+		   struct hint *hint)
 {
+	const char *folder = child->folder;
 	char path[1024];
 
 	if (!hint->value[0] || !vd_path_from_hint(hint->value, path, sizeof(path)))
 		return false;
-	if (path[0] != '/' && !child->folder)
+	if (path[0] != '/' && !folder)
+		folder = turn < chain->n_roots ? chain->roots[turn].real : NULL;
+	else if (turn)
 		return false;
-	return vd_path_join(child->folder, path, hint->path, sizeof(hint->path));
+	return (path[0] == '/' || folder) &&
+	       vd_path_join(folder, path, hint->path, sizeof(hint->path));
 }
 
 static int find_parent(struct chain *chain, struct vd_disk *child, struct vd_error *err)
@@ -289,16 +297,17 @@ static int find_parent(struct chain *chain, struct vd_disk *child, struct vd_err
 	if (ret)
 		return ret;
 	for (int i = 0; i < 3; i++) {
-		struct vd_error own = VD_ERROR_INIT;
 		struct hint hint = {keys[i], values[i], ""};
 
-		if (!locate(child, &hint))
-			continue;
-		ret = open_parent(chain, child, &hint, &said, &own);
-		if (!ret)
-			return 0;
-		if (!first.code || weight(ret) > weight(first.code))
-			first = own;
+		for (size_t turn = 0; locate(chain, child, turn, &hint); turn++) {
+			struct vd_error own = VD_ERROR_INIT;
+
+			ret = open_parent(chain, child, &hint, &said, &own);
+			if (!ret)
+				return 0;
+			if (!first.code || weight(ret) > weight(first.code))
+				first = own;
+		}
 	}
 	if (!first.code)
 		return missing_error(child, &said, err);

@@ -307,6 +307,30 @@ static void a_store_finds_parents_only_beneath_roots(void **state)
 	vd_io_close(io);
 }
 
+/* Folder and image moved together: only the relative path still leads to the parent. */
+static void a_store_tries_a_relative_path_from_each_root(void **state)
+{
+	struct vd_open_opts opts = VD_OPEN_OPTS_INIT;
+	const char *roots[2];
+	struct vd_disk *disk;
+	struct vd_io *io;
+
+	(void)state;
+	create("up/a.vhdx", NULL, SIZE);
+	create("up/y.vhdx", "up/a.vhdx", 0);
+	scratch_run("mv '%s' '%s'", at("up"), at("moved"));
+	assert_int_equal(vd_io_open_file(&io, at("moved/y.vhdx"), 0, NULL), 0);
+	roots[0] = at("other");
+	roots[1] = at("moved");
+	opts.parent_roots = roots;
+	opts.n_parent_roots = 1;
+	assert_int_equal(vd_disk_open_io(&disk, io, &opts, NULL), VD_EDENIED);
+	opts.n_parent_roots = 2;
+	assert_int_equal(vd_disk_open_io(&disk, io, &opts, NULL), 0);
+	vd_disk_close(disk, NULL);
+	vd_io_close(io);
+}
+
 static int try_flags(const char *name, uint32_t flags)
 {
 	struct vd_open_opts opts = VD_OPEN_OPTS_INIT;
@@ -358,6 +382,7 @@ int main(void)
 	    TEST(a_later_hint_is_used_if_the_first_fails),
 	    TEST(depth_is_bounded),
 	    TEST(a_store_finds_parents_only_beneath_roots),
+	    TEST(a_store_tries_a_relative_path_from_each_root),
 	    TEST(an_open_chain_keeps_writers_off_its_parents),
 	};
 
