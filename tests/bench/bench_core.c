@@ -335,6 +335,27 @@ static void fill_log(const char *image)
 	_exit(0);
 }
 
+/* A raw file of which each read of the benchmark finds data: 256 KiB at each step, 1 GiB in 8. */
+static void scatter(const char *path, uint64_t size)
+{
+	static uint64_t buf[(256 << 10) / 8];
+	uint64_t x = 88172645463325252u;
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0 || ftruncate(fd, (off_t)size))
+		fail(path, NULL);
+	for (uint64_t at = 0; at + sizeof(buf) <= size; at += STRIDE) {
+		for (size_t i = 0; i < sizeof(buf) / 8; i++) {
+			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+			buf[i] = x;
+		}
+		if (pwrite(fd, buf, sizeof(buf), (off_t)at) != (ssize_t)sizeof(buf))
+			fail("pwrite", NULL);
+	}
+	if (close(fd))
+		fail("close", NULL);
+}
+
 int main(int argc, char **argv)
 {
 	const char *rounds = getenv("VD_BENCH_ROUNDS");
@@ -353,6 +374,8 @@ int main(int argc, char **argv)
 		bench_commits(argv[2]);
 	else if (argc == 4 && !strcmp(argv[1], "replay"))
 		bench_replay(argv[2], argv[3]);
+	else if (argc == 4 && !strcmp(argv[1], "scatter"))
+		scatter(argv[2], strtoull(argv[3], NULL, 10));
 	else if (argc == 3 && !strcmp(argv[1], "fill-log"))
 		fill_log(argv[2]);
 	else
