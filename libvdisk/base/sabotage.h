@@ -2,40 +2,60 @@
 /*
  * Steps of the write path that a test-only build (-DVD_SABOTAGE) can leave out, one at a time, to
  * prove that the tests would notice. In every other build VD_SABOTAGED is 0 and costs nothing.
- * docs/testing.md lists what each one breaks and which test catches it.
+ * The words say what is broken then; tests/fault/sabotage.sh knows which test has to notice.
  */
 #ifndef VD_BASE_SABOTAGE_H
 #define VD_BASE_SABOTAGE_H
 
-enum vd_sabotage {
-	VD_SABOTAGE_NONE = 0,
-	VD_SABOTAGE_I1_FILE_ID,  /* a session begins without a new FileWriteGuid */
-	VD_SABOTAGE_I1_DATA_ID,  /* a guest's change begins without a new DataWriteGuid */
-	VD_SABOTAGE_I2_SYNC,     /* both headers are written without a sync in between */
-	VD_SABOTAGE_I3_HEADER,   /* headers name a LogGuid before its first entry is durable */
-	VD_SABOTAGE_I6_FLUSHED,  /* an entry claims a longer file than there is */
-	VD_SABOTAGE_I6_TRIM,     /* the file is cut off while the log still asks for its length */
-	VD_SABOTAGE_I7_REUSE,    /* freed space is reused before the commit that frees it */
-	VD_SABOTAGE_I8_SPLIT,    /* what must change together stands in two entries */
-	VD_SABOTAGE_F1_ZERO,     /* recycled space keeps its old bytes */
-	VD_SABOTAGE_F1_EARLY,    /* bits are set before the sectors are written */
-	VD_SABOTAGE_F1_OLD_BITS, /* a block that becomes partial keeps bits of an earlier life */
-	VD_SABOTAGE_F1_BITMAP,   /* a new bitmap block isn't made of zeros */
-	VD_SABOTAGE_F2_SYNC,     /* no sync before the entry */
-	VD_SABOTAGE_F4_SYNC,     /* no sync after the entry */
-	VD_SABOTAGE_F5_EARLY,    /* pages are put in place before the entry is durable */
-	VD_SABOTAGE_F5_SEQ,      /* an entry doesn't get the next sequence number */
-	VD_SABOTAGE_CLOSE_SYNC,  /* the log is declared empty before what it holds is in place */
-	VD_SABOTAGE_COALESCE,    /* a flush is answered by a commit that froze before it came */
-	VD_SABOTAGE_THAW,        /* a commit that failed forgets its pages */
-	VD_SABOTAGE_POISON,      /* after a failed sync the next one may succeed */
-	VD_SABOTAGE_GATE,        /* freed space is punched while readers still hold it */
-	VD_SABOTAGE_EVICT,       /* pages that aren't in place yet may be evicted */
-	VD_SABOTAGE_LOCK,        /* publishing a write takes no lock */
-	VD_SABOTAGE_CHILD_TRIM,  /* a discarded block of a child shows the parent again */
-	VD_SABOTAGE_REPLAY_SYNC, /* the log is declared empty before the replay is durable */
-	VD_SABOTAGE_N
-};
+#define VD_SABOTAGE_STEPS(X)                                                                       \
+	X(I1_FILE_ID, "a session begins without a new FileWriteGuid")                              \
+	X(I1_DATA_ID, "a guest's change begins without a new DataWriteGuid")                       \
+	X(I2_SYNC, "both headers are written without a sync in between")                           \
+	X(I3_HEADER, "headers name a LogGuid before its first entry is durable")                   \
+	X(I6_FLUSHED, "an entry claims a longer file than there is")                               \
+	X(I6_TRIM, "the file is cut off while the log still asks for its length")                  \
+	X(I7_REUSE, "freed space is reused before the commit that frees it")                       \
+	X(I8_SPLIT, "what must change together stands in two entries")                             \
+	X(F1_ZERO, "recycled space keeps its old bytes")                                           \
+	X(F1_EARLY, "bits are set before the sectors are written")                                 \
+	X(F1_OLD_BITS, "a block that becomes partial keeps bits of an earlier life")               \
+	X(F1_BITMAP, "a new bitmap block isn't made of zeros")                                     \
+	X(F2_SYNC, "no sync before the entry")                                                     \
+	X(F4_SYNC, "no sync after the entry")                                                      \
+	X(F5_EARLY, "pages are put in place before the entry is durable")                          \
+	X(F5_SEQ, "an entry doesn't get the next sequence number")                                 \
+	X(CLOSE_SYNC, "the log is declared empty before what it holds is in place")                \
+	X(COALESCE, "a flush is answered by a commit that froze before it came")                   \
+	X(THAW, "a commit that failed forgets its pages")                                          \
+	X(POISON, "after a failed sync the next one may succeed")                                  \
+	X(GATE, "freed space is punched while readers still hold it")                              \
+	X(EVICT, "pages that aren't in place yet may be evicted")                                  \
+	X(LOCK, "publishing a write takes no lock")                                                \
+	X(CHILD_TRIM, "a discarded block of a child shows the parent again")                       \
+	X(REPLAY_SYNC, "the log is declared empty before the replay is durable")                   \
+	X(I2_SLOT, "a header is written over the one that counts")                                 \
+	X(I2_SEQ, "a header doesn't get the next sequence number")                                 \
+	X(I2_BOTH, "only one header learns of a change")                                           \
+	X(I5_LAP, "the log wraps under one LogGuid")                                               \
+	X(I7_THAW, "a commit that failed gives back space all the same")                           \
+	X(F1_CANCEL, "the space of a write that failed counts as zero")                            \
+	X(F1_WAIT, "a second writer doesn't wait until new space is zero")                         \
+	X(F1_FULL, "a child's block that is written in part becomes present as a whole")           \
+	X(F1_FAILED, "a write that failed gets its BAT entry")                                     \
+	X(F2_OVERWRITE, "a flush without changes of the BAT doesn't sync")                         \
+	X(F2_RACE, "a write that completes during a sync counts as synced")                        \
+	X(F5_FORGET, "committed pages that could not be put in place are forgotten")               \
+	X(COALESCE_ERROR, "who shares a commit that failed is told that it worked")                \
+	X(CACHE_STALE, "a page read before a commit replaces what the commit wrote")               \
+	X(ANNOUNCE, "the first change of a guest isn't announced")                                 \
+	X(REPLAY_FILE_ID, "a replay begins without a new FileWriteGuid")                           \
+	X(REPLAY_DATA_ID, "a replay changes the DataWriteGuid")                                    \
+	X(REPLAY_EXTEND, "a replay doesn't make the file as long as the log asks")                 \
+	X(REPLAY_EARLY, "the log is declared empty before it is replayed")                         \
+	X(REGION_DIRECT, "unequal region tables are overwritten without the log")
+
+#define VD_SABOTAGE_ENUM(name, what) VD_SABOTAGE_##name,
+enum vd_sabotage { VD_SABOTAGE_NONE = 0, VD_SABOTAGE_STEPS(VD_SABOTAGE_ENUM) VD_SABOTAGE_N };
 
 /* Checks of the decoders, and the fuzz target that has to miss each (tests/fuzz/planted.sh). */
 enum vd_sabotage_decode {
@@ -48,7 +68,7 @@ enum vd_sabotage_decode {
 	VD_SABOTAGE_DECODE_ITEM_APART,   /* metadata: that items don't overlap */
 	VD_SABOTAGE_DECODE_KEY_BOUND,    /* locator: that a key lies within the item */
 	VD_SABOTAGE_DECODE_KEY_TWICE,    /* locator: that each key is there once */
-	VD_SABOTAGE_DECODE_LOG_DESCS,    /* log: that the descriptors fit into the entry */
+	VD_SABOTAGE_DECODE_LOG_DESCS,    /* log: that an entry has a sector for each descriptor */
 	VD_SABOTAGE_DECODE_LOG_CRC,      /* log: the checksum of an entry */
 	VD_SABOTAGE_DECODE_LOG_TORN,     /* log: sequence numbers in the data sectors */
 	VD_SABOTAGE_DECODE_LOG_TAIL,     /* log: that the head's tail leads to the head */
@@ -61,7 +81,7 @@ enum vd_sabotage_decode {
 
 #ifdef VD_SABOTAGE
 extern int vd_sabotage;
-#define VD_SABOTAGED(step) __builtin_expect(vd_sabotage == VD_SABOTAGE_##step, 0)
+#define VD_SABOTAGED(step) (__builtin_expect(vd_sabotage == VD_SABOTAGE_##step, 0) != 0)
 #else
 #define VD_SABOTAGED(step) 0
 #endif

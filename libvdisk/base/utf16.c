@@ -2,6 +2,8 @@
 /* UTF-16LE <-> UTF-8, strict: nothing is replaced silently. */
 #include "base/utf16.h"
 
+#include "base/sabotage.h"
+
 static size_t put_utf8(uint32_t c, char out[4])
 {
 	if (c < 0x80) {
@@ -40,7 +42,7 @@ bool vd_utf16_to_utf8(struct vd_span utf16, bool stop_at_nul, char *utf8, size_t
 			is_ok = is_ok && stop_at_nul;
 			break;
 		}
-		if (c >= 0xd800 && c < 0xe000) {
+		if (c >= 0xd800 && c < 0xe000 && !VD_SABOTAGED(DECODE_UTF16_LONE)) {
 			uint32_t low = 0;
 
 			if (c < 0xdc00 && i + 3 < utf16.len)

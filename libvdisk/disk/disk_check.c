@@ -1,22 +1,77 @@
 /* SPDX-License-Identifier: MIT */
-/* Checking: the format's rules first, then whether the chain below the image fits together. */
+/*
+ * Checking: the format's rules first, then whether the chain below the image fits together.
+ * Findings are kept until the format's check is through: if that ends with VD_EBUSY, because
+ * somebody wrote to the image meanwhile, nobody is to hear that it is corrupt.
+ */
+#include "base/alloc.h"
 #include "disk/disk.h"
+
+struct kept {
+	enum vd_severity severity;
+	const char *rule, *section, *expected; /* the format's, and static */
+	uint64_t offset;
+	char *found; /* own */
+};
 
 struct findings {
 	vd_finding_fn fn;
 	void *user;
 	uint64_t n_errors;
+	struct kept *kept;
+	size_t n, room;
+	bool is_short; /* of memory */
 };
 
-/* The format counts its own errors; a caller may not want to hear of findings. */
-static void pass_on(void *user, const struct vd_finding *finding)
+static void tell(const struct findings *findings, const struct vd_finding *finding)
 {
-	struct findings *findings = user;
-
-	if (finding->severity == VD_FINDING_ERROR)
-		findings->n_errors++;
 	if (findings->fn)
 		findings->fn(findings->user, finding);
+}
+
+/* The format counts its own errors; a caller may not want to hear of findings. */
+static void keep(void *user, const struct vd_finding *finding)
+{
+	struct findings *findings = user;
+	struct kept *kept;
+
+	findings->n_errors += finding->severity == VD_FINDING_ERROR;
+	if (!findings->fn)
+		return;
+	if (findings->n == findings->room) {
+		size_t room = findings->room ? 2 * findings->room : 64;
+		struct kept *larger = vd_realloc(findings->kept, room * sizeof(*larger));
+
+		if (!larger) {
+			findings->is_short = true;
+			return;
+		}
+		findings->kept = larger;
+		findings->room = room;
+	}
+	kept = &findings->kept[findings->n];
+	*kept = (struct kept){finding->severity, finding->rule,   finding->section,
+			      finding->expected, finding->offset, vd_strdup(finding->found)};
+	findings->is_short |= !kept->found;
+	findings->n += kept->found != NULL;
+}
+
+static void tell_kept(struct findings *findings)
+{
+	for (size_t i = 0; i < findings->n; i++) {
+		const struct kept *kept = &findings->kept[i];
+		const struct vd_finding finding = {kept->severity, kept->rule,  kept->section,
+						   kept->offset,   kept->found, kept->expected};
+
+		tell(findings, &finding);
+	}
+}
+
+static void forget_kept(struct findings *findings)
+{
+	for (size_t i = 0; i < findings->n; i++)
+		vd_free(findings->kept[i].found);
+	vd_free(findings->kept);
 }
 
 /*
@@ -50,7 +105,8 @@ static int check_chain(struct vd_io *io, const char *path, const struct vd_open_
 		finding.expected = "a chain of parents in which each is the image that its child "
 				   "was made on";
 	}
-	pass_on(findings, &finding);
+	findings->n_errors += finding.severity == VD_FINDING_ERROR;
+	tell(findings, &finding);
 	return 0;
 }
 
@@ -65,7 +121,12 @@ static int check(struct vd_io *io, const char *path, const struct vd_open_opts *
 		ret = vd_disk_choose_format(&ops, io, opts->format, err);
 	if (ret)
 		return ret;
-	ret = ops->check(io, pass_on, findings, &n_errors, err);
+	ret = ops->check(io, keep, findings, &n_errors, err);
+	if (!ret && findings->is_short)
+		ret = vd_no_memory(err, findings->n * sizeof(*findings->kept), "the findings");
+	if (!ret)
+		tell_kept(findings);
+	forget_kept(findings);
 	if (!ret && !findings->n_errors && ops->get_parent_hint &&
 	    !(opts->flags & VD_OPEN_NO_PARENTS))
 		ret = check_chain(io, path, opts, findings);
@@ -90,7 +151,7 @@ static int finish(int ret, const struct findings *findings, uint64_t *n_errors)
 int vd_disk_check(const char *path, const struct vd_open_opts *opts, vd_finding_fn fn, void *user,
 		  uint64_t *n_errors, struct vd_error *err)
 {
-	struct findings findings = {fn, user, 0};
+	struct findings findings = {.fn = fn, .user = user};
 	struct vd_open_opts own;
 	struct vd_io *io;
 	int ret = take(&own, opts, err);
@@ -107,7 +168,7 @@ int vd_disk_check(const char *path, const struct vd_open_opts *opts, vd_finding_
 int vd_disk_check_io(struct vd_io *io, const struct vd_open_opts *opts, vd_finding_fn fn,
 		     void *user, uint64_t *n_errors, struct vd_error *err)
 {
-	struct findings findings = {fn, user, 0};
+	struct findings findings = {.fn = fn, .user = user};
 	struct vd_open_opts own;
 	int ret = take(&own, opts, err);
 

@@ -93,6 +93,7 @@ void vhdxgen_init_child(struct vhdxgen *g)
 	g->bat[1].entry = 6 * GEN_MIB | 7;
 	/* 2 MiB blocks of 512-byte sectors: 2,048 of them to a bitmap. */
 	vhdxgen_add_bat(g, 2048, 8 * GEN_MIB | 6);
+	vhdxgen_poke(g, 8 * GEN_MIB + 5 * 512, 0x0f);
 	g->file_len = 9 * GEN_MIB;
 	g->locator_type = GEN_LOC_TYPE;
 	g->pair[0].key = "parent_linkage";
@@ -132,6 +133,11 @@ void vhdxgen_add_bat(struct vhdxgen *g, uint64_t index, uint64_t entry)
 	g->bat[g->n_bat++] = (struct gen_bat){index, entry};
 }
 
+void vhdxgen_poke(struct vhdxgen *g, uint64_t off, uint8_t byte)
+{
+	g->poke[g->n_pokes++] = (struct gen_poke){off, byte};
+}
+
 /* ASCII as UTF-16LE. */
 static size_t put_text(uint8_t *at, const char *text)
 {
@@ -168,6 +174,7 @@ static void emit_regions(const struct gen_regions *r, struct store *store, uint6
 	memcpy(bytes, r->signature, 4);
 	put(bytes + 8, r->n + r->n_extra, 4);
 	put(bytes + 12, r->reserved, 4);
+	bytes[65535] = r->space;
 	for (uint32_t i = 0; i < r->n; i++) {
 		uint8_t *entry = bytes + 16 + (size_t)32 * i;
 
@@ -288,6 +295,7 @@ static void fill_desc(const struct gen_desc *desc, uint64_t seq, uint64_t data_s
 	put(at + 24, desc->seq ? desc->seq : seq, 8);
 	if (desc->is_zero) {
 		memcpy(at, "zero", 4);
+		put(at + 4, desc->reserved, 4);
 		put(at + 8, desc->len, 8);
 		return;
 	}
@@ -359,6 +367,8 @@ void vhdxgen_emit(const struct vhdxgen *g, struct store *store)
 	for (uint32_t i = 0; i < g->n_entries; i++)
 		gen_entry_emit(&g->entries[i], g->header[0].log_id, store, g->header[0].log_off,
 			       g->header[0].log_len);
+	for (uint32_t i = 0; i < g->n_pokes; i++)
+		store_write(store, &g->poke[i].byte, 1, g->poke[i].off);
 	/* Writes behind the end made the file longer. */
 	store_truncate(store, g->file_len);
 }

@@ -54,7 +54,8 @@ struct gen_regions {
 	char signature[5];
 	bool is_bad;
 	uint32_t reserved, n_extra; /* n_extra: EntryCount is that much too high */
-	struct gen_region at[8];
+	uint8_t space;              /* the last byte of the table */
+	struct gen_region at[24];
 	uint32_t n;
 };
 
@@ -77,8 +78,9 @@ struct gen_desc {
 	bool is_zero;
 	uint64_t off, len; /* len: of zeros */
 	const uint8_t *page;
-	uint8_t fill; /* if page is NULL */
-	uint64_t seq; /* 0: the entry's */
+	uint8_t fill;      /* if page is NULL */
+	uint64_t seq;      /* 0: the entry's */
+	uint32_t reserved; /* of a zero descriptor */
 };
 
 /** An entry of the log at byte `at` of the ring. */
@@ -97,6 +99,12 @@ struct gen_entry {
 
 struct gen_bat {
 	uint64_t index, entry;
+};
+
+/** A byte written last, wherever it is. */
+struct gen_poke {
+	uint64_t off;
+	uint8_t byte;
 };
 
 struct vhdxgen {
@@ -127,13 +135,16 @@ struct vhdxgen {
 	uint32_t n_bat;
 	const struct gen_entry *entries;
 	uint32_t n_entries;
+	struct gen_poke poke[8];
+	uint32_t n_pokes;
 	uint64_t file_len;
 };
 
 /** Dynamic, 64 MiB, 2 MiB blocks, 512/4096; log 1 MiB at 1 MiB, metadata 1 MiB at 2 MiB, BAT 1 MiB
  *  at 3 MiB; blocks 0 and 5 present, at 4 and 6 MiB. */
 void vhdxgen_init(struct vhdxgen *g);
-/** The same as a child: block 0 present, block 5 partially, bitmap at 8 MiB, a locator. */
+/** The same as a child: block 0 present, block 5 partially (its sectors 0 to 3), bitmap at
+ *  8 MiB, a locator. */
 void vhdxgen_init_child(struct vhdxgen *g);
 /** Find an item by its GUID; never NULL for those that vhdxgen_init made. */
 struct gen_item *vhdxgen_item(struct vhdxgen *g, const char *id);
@@ -144,6 +155,7 @@ struct gen_item *vhdxgen_add_item(struct vhdxgen *g, const char *id, uint32_t of
 void vhdxgen_add_region(struct vhdxgen *g, const char *id, uint64_t off, uint32_t len,
 			uint32_t flags);
 void vhdxgen_add_bat(struct vhdxgen *g, uint64_t index, uint64_t entry);
+void vhdxgen_poke(struct vhdxgen *g, uint64_t off, uint8_t byte);
 /** Write the image into an empty store. */
 void vhdxgen_emit(const struct vhdxgen *g, struct store *store);
 

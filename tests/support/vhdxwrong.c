@@ -17,6 +17,13 @@ static const struct gen_desc unaligned[] = {{.off = 3 * GEN_MIB + 512}};
 static const struct gen_desc far_away[] = {{.off = (uint64_t)1 << 62}};
 static const struct gen_desc odd_zeros[] = {{.is_zero = true, .off = 3 * GEN_MIB, .len = 100}};
 
+static const struct gen_desc page_of_bat_2[] = {{.off = 3 * GEN_MIB + 4096}};
+static const struct gen_desc into_block[] = {{.off = 7 * GEN_MIB}};
+static const struct gen_desc zeros_block[] = {
+    {.is_zero = true, .off = 5 * GEN_MIB + 1044480, .len = 8192}};
+static const struct gen_desc zeros_reserved[] = {
+    {.is_zero = true, .off = 3 * GEN_MIB + 4096, .len = 4096, .reserved = 1}};
+
 static void both(struct vhdxgen *g, const char *log_id)
 {
 	g->header[0].log_id = g->header[1].log_id = log_id;
@@ -51,6 +58,14 @@ static void region(struct vhdxgen *g, int i, uint64_t off, uint32_t len)
 #define CASES(X) \
 /* identifier, headers */ \
 X(ident_signature, 0, C, "vhdxfile", "vhdx-ident-signature", E, g->signature[7] = 'E';) \
+X(ident_creator, 0, 0, NULL, "vhdx-ident-creator", N, vhdxgen_poke(g, 9, 0xdc);) \
+X(ident_reserved, 0, 0, NULL, "vhdx-ident-reserved", N, vhdxgen_poke(g, 520, 1);) \
+X(header_1_space, 0, 0, NULL, "vhdx-header-space", N, vhdxgen_poke(g, 65536 + 4096, 1);) \
+X(header_2_space, 0, 0, NULL, "vhdx-header-space", N, vhdxgen_poke(g, 196607, 1);) \
+X(head_space, 0, 0, NULL, "vhdx-head-space", N, vhdxgen_poke(g, 1048575, 1);) \
+X(header_file_guid, 0, 0, NULL, "vhdx-header-guid", W, g->header[1].file_write_id = GEN_NIL;) \
+X(header_data_guid, 0, 0, NULL, "vhdx-header-guid", W, g->header[1].data_write_id = GEN_NIL;) \
+X(header_stale, 0, 0, NULL, "vhdx-header-stale", N, g->header[0].data_write_id = GEN_UNKNOWN;) \
 X(header_1_signature, 0, 0, NULL, "vhdx-header-signature", W, g->header[0].signature[0] = 'H';) \
 X(header_1_checksum, 0, 0, NULL, "vhdx-header-checksum", W, g->header[0].is_bad = true;) \
 X(header_2_checksum, 0, 0, NULL, "vhdx-header-checksum", W, g->header[1].is_bad = true;) \
@@ -72,6 +87,7 @@ X(header_log_off_wraps, 0, C, "log offset 18446744073708503040", "vhdx-header-lo
 X(header_reserved, 0, 0, NULL, "vhdx-header-reserved", W, g->header[1].reserved = 1;) \
 X(log_behind_end, 0, 0, NULL, "vhdx-log-beyond-end", E, g->header[1].log_off = 64 * MIB;) \
 /* log */ \
+X(log_dirty, 0, 0, NULL, "vhdx-log-dirty", N, dirty(g, page_of_bat);) \
 X(log_empty, 0, C, "holds no valid sequence", "vhdx-log-sequence", E, both(g, GEN_UNKNOWN);) \
 X(log_checksum, 0, C, "holds no valid sequence", "vhdx-log-sequence", E, dirty(g, page_of_bat)->is_bad = true;) \
 X(log_signature, 0, C, "holds no valid sequence", "vhdx-log-sequence", E, dirty(g, page_of_bat)->signature[0] = 'L';) \
@@ -95,6 +111,11 @@ X(log_file_cut_off, 0, C, "the file was cut off", "vhdx-log-replay", E, dirty(g,
 X(log_last_far, 0, C, "no VHDX is that long", "vhdx-log-replay", E, dirty(g, page_of_bat)->last_off = (uint64_t)1 << 60;) \
 X(log_reserved, 0, 0, NULL, "vhdx-log-reserved", W, dirty(g, page_of_bat)->reserved = 1;) \
 X(log_file_offset_odd, 0, 0, NULL, "vhdx-log-file-offset", W, dirty(g, page_of_bat)->flushed_off -= 512;) \
+X(log_zeros_reserved, 0, 0, NULL, "vhdx-log-desc-reserved", W, dirty(g, zeros_reserved);) \
+X(log_payload, 0, 0, NULL, "vhdx-log-payload", E, dirty(g, into_block);) \
+X(log_payload_zeros, 0, 0, NULL, "vhdx-log-payload", E, dirty(g, zeros_block);) \
+X(log_last_offset, 0, 0, NULL, "vhdx-log-last-offset", W, dirty(g, page_of_bat_2)->last_off = 7 * MIB;) \
+X(log_last_offset_region, 0, 0, NULL, "vhdx-log-last-offset", W, dirty(g, page_of_bat_2)->last_off = 3 * MIB;) \
 /* region tables */ \
 X(regions_1_checksum, 0, 0, NULL, "vhdx-regions-checksum", E, g->regions[0].is_bad = true;) \
 X(regions_2_signature, 0, 0, NULL, "vhdx-regions-signature", E, g->regions[1].signature[0] = 'R';) \
@@ -117,6 +138,8 @@ X(region_unknown_required, 0, U, "region " GEN_UNKNOWN " is marked as required",
 X(region_unknown, 0, 0, NULL, "vhdx-region-unknown", N, vhdxgen_add_region(g, GEN_UNKNOWN, 5 * MIB, 1 << 20, 0); g->n_bat = 0;) \
 X(region_not_required, 0, 0, NULL, "vhdx-region-not-required", W, g->regions[0].at[0].flags = g->regions[1].at[0].flags = 0;) \
 X(region_reserved, 0, 0, NULL, "vhdx-region-reserved", W, g->regions[0].at[0].flags = g->regions[1].at[0].flags = 3;) \
+X(regions_space, 0, 0, NULL, "vhdx-regions-space", N, g->regions[0].space = g->regions[1].space = 1;) \
+X(region_unknown_empty, 0, 0, NULL, "vhdx-region-length", N, vhdxgen_add_region(g, GEN_UNKNOWN, 5 * MIB, 0, 0);) \
 X(region_block_inside, 0, 0, NULL, "vhdx-bat-overlap", E, vhdxgen_add_region(g, GEN_UNKNOWN, 5 * MIB, 1 << 20, 0);) \
 /* metadata table */ \
 X(metadata_signature, 0, C, "no metadata table", "vhdx-metadata-signature", E, g->metadata_signature[0] = 'M';) \
@@ -159,25 +182,38 @@ X(size_odd_for_4096, 0, C, "isn't a multiple of the logical sector", "vhdx-size-
 X(logical_sector, 0, C, "logical sector size 1024", "vhdx-item-value", E, g->logical_sector_size = 1024;) \
 X(physical_sector, 0, C, "physical sector size 0", "vhdx-item-value", E, g->physical_sector_size = 0;) \
 X(bat_too_short, 0, C, "entries of 8 bytes are needed", "vhdx-bat-length", E, g->virtual_size = (uint64_t)1 << 40;) \
+X(disk_id_nil, 0, 0, NULL, "vhdx-disk-id", N, g->disk_id = GEN_NIL;) \
+X(fixed_too_short, 0, 0, NULL, "vhdx-fixed-size", W, g->params_flags = 1;) \
+X(fixed_absent, 0, 0, NULL, "vhdx-fixed-absent", N, g->params_flags = 1; g->file_len = 72 * MIB;) \
 /* parent locator */ \
+X(locator_linkage_braces, 1, 0, NULL, "vhdx-locator-linkage", N, g->pair[0].value = "d0000000-0001-4002-8003-000000000004";) \
+X(locator_linkage_upper, 1, 0, NULL, "vhdx-locator-linkage", N, g->pair[0].value = "{D0000000-0001-4002-8003-000000000004}";) \
+X(locator_linkage_nil, 1, 0, NULL, "vhdx-locator-linkage", W, g->pair[0].value = "{" GEN_NIL "}";) \
+X(locator_linkage2, 1, 0, NULL, "vhdx-locator-linkage2", W, g->pair[2] = (struct gen_pair){.key = "parent_linkage2", .value = "{" GEN_UNKNOWN "}"}; g->n_pairs = 3;) \
+X(locator_relative_absolute, 1, 0, NULL, "vhdx-locator-relative-path", W, g->pair[1].value = "\\base.vhdx";) \
+X(locator_relative_drive, 1, 0, NULL, "vhdx-locator-relative-path", W, g->pair[1].value = "C:base.vhdx";) \
+X(locator_relative_slash, 1, 0, NULL, "vhdx-locator-relative-path", W, g->pair[1].value = "../base.vhdx";) \
+X(locator_volume, 1, 0, NULL, "vhdx-locator-volume-path", W, g->pair[1].key = "volume_path"; g->pair[1].value = "\\\\?\\d:\\base.vhdx";) \
+X(locator_absolute, 1, 0, NULL, "vhdx-locator-absolute-path", W, g->pair[1].key = "absolute_win32_path"; g->pair[1].value = "d:\\base.vhdx";) \
+X(locator_unknown_key, 1, 0, NULL, "vhdx-locator-key", N, g->pair[2] = (struct gen_pair){.key = "Relative_path", .value = "x"}; g->n_pairs = 3;) \
 X(locator_missing, 0, C, "has no parent locator", "vhdx-locator-missing", E, g->params_flags = 2;) \
 X(locator_extra, 1, C, "isn't differencing", "vhdx-locator-extra", E, g->params_flags = 0; g->n_bat = 1;) \
-X(locator_type, 1, U, "parent locator of type " GEN_UNKNOWN, "vhdx-item-value", E, g->locator_type = GEN_UNKNOWN;) \
+X(locator_type, 1, U, "parent locator of type " GEN_UNKNOWN, "vhdx-locator-value", E, g->locator_type = GEN_UNKNOWN;) \
 X(locator_reserved, 1, 0, NULL, "vhdx-locator-reserved", W, g->locator_reserved = 1;) \
-X(locator_short, 1, C, "its header alone takes 20", "vhdx-item-value", E, vhdxgen_item(g, GEN_LOCATOR)->len = 19;) \
-X(locator_empty, 1, C, "its header alone takes 20", "vhdx-item-value", E, vhdxgen_item(g, GEN_LOCATOR)->len = 0; vhdxgen_item(g, GEN_LOCATOR)->off = 0;) \
-X(locator_count, 1, C, "don't fit into its 1024 bytes", "vhdx-item-value", E, g->n_extra_pairs = 90;) \
-X(locator_count_huge, 1, U, "at most 128", "vhdx-item-value", E, g->n_extra_pairs = 60000;) \
-X(locator_key_outside, 1, C, "key of pair 1", "vhdx-item-value", E, g->pair[1].key_off = 1020;) \
-X(locator_value_outside, 1, C, "value of pair 1", "vhdx-item-value", E, g->pair[1].value_len = 2000;) \
-X(locator_value_off_wraps, 1, C, "value of pair 1", "vhdx-item-value", E, g->pair[1].value_off = UINT32_MAX - 1;) \
-X(locator_key_empty, 1, C, "key of pair 1", "vhdx-item-value", E, g->pair[1].key_len = GEN_EMPTY;) \
-X(locator_value_odd, 1, C, "value of pair 1", "vhdx-item-value", E, g->pair[1].value_len = 3;) \
-X(locator_value_nul, 1, C, "holds a NUL character", "vhdx-item-value", E, g->pair[1].has_nul = true;) \
-X(locator_value_surrogate, 1, C, "isn't valid UTF-16", "vhdx-item-value", E, g->pair[1].is_surrogate = true;) \
-X(locator_key_twice, 1, C, "pairs 0 and 1 have the same key", "vhdx-item-value", E, g->pair[1] = g->pair[0];) \
-X(locator_no_linkage, 1, C, "parent_linkage is missing", "vhdx-item-value", E, g->pair[0].key = "Parent_linkage";) \
-X(locator_linkage_text, 1, C, "expected a GUID", "vhdx-item-value", E, g->pair[0].value = "{not-a-guid}";) \
+X(locator_short, 1, C, "its header alone takes 20", "vhdx-locator-value", E, vhdxgen_item(g, GEN_LOCATOR)->len = 19;) \
+X(locator_empty, 1, C, "its header alone takes 20", "vhdx-locator-value", E, vhdxgen_item(g, GEN_LOCATOR)->len = 0; vhdxgen_item(g, GEN_LOCATOR)->off = 0;) \
+X(locator_count, 1, C, "don't fit into its 1024 bytes", "vhdx-locator-value", E, g->n_extra_pairs = 90;) \
+X(locator_count_huge, 1, U, "at most 128", "vhdx-locator-value", E, g->n_extra_pairs = 60000;) \
+X(locator_key_outside, 1, C, "key of pair 1", "vhdx-locator-value", E, g->pair[1].key_off = 1020;) \
+X(locator_value_outside, 1, C, "value of pair 1", "vhdx-locator-value", E, g->pair[1].value_len = 2000;) \
+X(locator_value_off_wraps, 1, C, "value of pair 1", "vhdx-locator-value", E, g->pair[1].value_off = UINT32_MAX - 1;) \
+X(locator_key_empty, 1, C, "key of pair 1", "vhdx-locator-value", E, g->pair[1].key_len = GEN_EMPTY;) \
+X(locator_value_odd, 1, C, "value of pair 1", "vhdx-locator-value", E, g->pair[1].value_len = 3;) \
+X(locator_value_nul, 1, C, "holds a NUL character", "vhdx-locator-value", E, g->pair[1].has_nul = true;) \
+X(locator_value_surrogate, 1, C, "isn't valid UTF-16", "vhdx-locator-value", E, g->pair[1].is_surrogate = true;) \
+X(locator_key_twice, 1, C, "pairs 0 and 1 have the same key", "vhdx-locator-value", E, g->pair[1] = g->pair[0];) \
+X(locator_no_linkage, 1, C, "parent_linkage is missing", "vhdx-locator-value", E, g->pair[0].key = "Parent_linkage";) \
+X(locator_linkage_text, 1, C, "expected a GUID", "vhdx-locator-value", E, g->pair[0].value = "{not-a-guid}";) \
 X(locator_no_path, 1, 0, NULL, "vhdx-locator-path", E, g->n_pairs = 1;) \
 /* BAT: read by the engine, so that decoding lets it pass */ \
 X(bat_state_4, 0, 0, NULL, "vhdx-bat-state", E, g->bat[0].entry = 4 * MIB | 4;) \
@@ -201,6 +237,9 @@ X(bat_bitmap_missing, 1, 0, NULL, "vhdx-bat-no-bitmap", E, g->bat[2].entry = 0;)
 X(bat_bitmap_state, 1, 0, NULL, "vhdx-bat-bitmap-state", E, g->bat[2].entry = 8 * MIB | 7;) \
 X(bat_bitmap_overlap, 1, 0, NULL, "vhdx-bat-overlap", E, g->bat[2].entry = 7 * MIB | 6;) \
 X(bat_bitmap_behind_end, 1, 0, NULL, "vhdx-bat-beyond-end", W, g->bat[2].entry = 9 * MIB | 6;) \
+X(bat_slack, 1, 0, NULL, "vhdx-bat-slack", N, vhdxgen_add_bat(g, 32, 20 * MIB | 6);) \
+X(bitmap_all_zero, 1, 0, NULL, "vhdx-bitmap-uniform", N, vhdxgen_poke(g, 8 * MIB + 5 * 512, 0);) \
+X(bitmap_all_one, 1, 0, NULL, "vhdx-bitmap-uniform", N, g->block_size = 1 << 20; g->virtual_size = 5 * MIB + 2048; g->bat[2].index = 4096; g->n_pokes = 0; vhdxgen_poke(g, 8 * MIB + 5 * 256, 0x0f);) \
 X(file_size_odd, 0, 0, NULL, "vhdx-file-size", N, g->file_len += 512;)
 
 #define CHANGE(name, child, code, text, rule, severity, ...) \

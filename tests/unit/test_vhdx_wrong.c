@@ -85,7 +85,7 @@ static void one_image(const struct vhdx_wrong *wrong, bool is_twin)
 	struct store *store = store_new(NULL);
 	struct vd_io *io = store_io(store, false);
 	struct vd_error err = VD_ERROR_INIT;
-	struct heard heard = {.rule = is_twin ? NULL : wrong->rule, .severity = wrong->severity};
+	struct heard heard = {.rule = wrong->rule, .severity = wrong->severity};
 	int expected = is_twin ? 0 : wrong->code, rc;
 	struct vhdxgen g;
 
@@ -100,6 +100,8 @@ static void one_image(const struct vhdx_wrong *wrong, bool is_twin)
 	check(io, &heard);
 	if (is_twin && heard.n_errors)
 		fail_msg("%s twin: %s", wrong->name, heard.text);
+	if (is_twin && heard.is_there)
+		fail_msg("%s twin: %s is found there too", wrong->name, wrong->rule);
 	if (!is_twin && !heard.is_there)
 		fail_msg("%s: no finding %s (%s)", wrong->name, wrong->rule, heard.text);
 	/* What can't be opened has an error; what has none can be opened. */
@@ -236,12 +238,46 @@ static void bitmaps_are_asked_for_chunk_by_chunk(void **state)
 	store_free(store);
 }
 
+/* At most 1,024 items of the user's; all of them here are empty. */
+static void user_items_are_counted(void **state)
+{
+	(void)state;
+	for (unsigned int n = 1024; n <= 1025; n++) {
+		struct store *store = store_new(NULL);
+		struct vd_io *io = store_io(store, false);
+		struct heard heard = {.rule = "vhdx-item-user-count", .severity = VD_FINDING_ERROR};
+		struct vd_error err = VD_ERROR_INIT;
+		struct vhdxgen g;
+		uint8_t count[2];
+
+		vhdxgen_init(&g);
+		vhdxgen_emit(&g, store);
+		count[0] = (uint8_t)(g.n_items + n);
+		count[1] = (uint8_t)((g.n_items + n) >> 8);
+		store_write(store, count, 2, g.metadata_off + 10);
+		for (unsigned int i = 0; i < n; i++) {
+			uint8_t entry[32] = {(uint8_t)i, (uint8_t)(i >> 8), 1};
+
+			entry[24] = 1;
+			store_write(store, entry, sizeof(entry),
+				    g.metadata_off + 32 + 32 * (g.n_items + (uint64_t)i));
+		}
+		assert_int_equal(decode(io, &err), n > 1024 ? VD_ECORRUPT : 0);
+		check(io, &heard);
+		assert_int_equal(heard.n_errors, n > 1024);
+		assert_int_equal(heard.is_there, n > 1024);
+		vd_io_close(io);
+		store_free(store);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(there_are_enough_of_them),
 	    cmocka_unit_test(wrong_images_are_named),
 	    cmocka_unit_test(valid_twins_pass),
+	    cmocka_unit_test(user_items_are_counted),
 	    cmocka_unit_test(flipped_bits_do_no_harm),
 	    cmocka_unit_test(bitmaps_are_asked_for_chunk_by_chunk),
 	    cmocka_unit_test(failing_memory_is_told),

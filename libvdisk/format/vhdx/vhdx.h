@@ -110,7 +110,8 @@ struct vhdx_commit {
 	struct vhdx_slot **frozen;
 	uint64_t *offs;
 	uint8_t (*pages)[VHDX_PAGE];
-	size_t n_frozen, frozen_room;
+	size_t n_frozen; /* changes under map_lock */
+	size_t frozen_room;
 	bool is_unapplied; /* the frozen pages are committed, but not all are in place */
 	_Atomic uint64_t n_commits, n_log_bytes, n_laps;
 };
@@ -147,6 +148,8 @@ struct vhdx {
 		pthread_mutex_t lock;
 		_Atomic int level; /* enum vhdx_session */
 		bool was_announced;
+		bool
+		    has_repaired; /* the region tables are alike, or will be with the next commit */
 		int (*will_write)(void *user, struct vd_error *err);
 		void *user;
 	} session;
@@ -221,8 +224,9 @@ int vhdx_release(void *state, struct vd_mapping *mapping, enum vd_outcome outcom
 int vhdx_resolve_write(struct vhdx *v, struct vd_mapping *m, struct vd_error *err);
 int vhdx_release_write(struct vhdx *v, struct vd_mapping *mapping, bool is_written,
 		       struct vd_error *err);
-/** Under map_lock: a discard took the block's space away. */
-void vhdx_pending_kill(struct vhdx *v, uint64_t block);
+/** Under map_lock: the block's entry is to own nothing any more. True: its space (a soft anchor)
+ *  belongs to writers that are under way, and isn't free. */
+bool vhdx_pending_kill(struct vhdx *v, uint64_t block);
 void vhdx_pending_free(struct vhdx *v);
 int vhdx_entry_check(const struct vhdx *v, uint64_t block, uint64_t entry, struct vd_error *err);
 /** How many sectors from `sector` on, at most `n`, have the same bit as it; *is_here is that bit.

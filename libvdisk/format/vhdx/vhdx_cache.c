@@ -197,7 +197,7 @@ static int get_slow(struct vhdx *v, uint64_t off, uint64_t *word, struct vd_erro
 	if (ret)
 		return ret;
 	pthread_mutex_lock(&v->map_lock);
-	if (!find(cache, page) && n_applied == cache->n_applied)
+	if (!find(cache, page) && (n_applied == cache->n_applied || VD_SABOTAGED(CACHE_STALE)))
 		(void)insert(cache, page, bytes, &slot);
 	ret = vhdx_word_get_locked(v, off, word, err);
 	pthread_mutex_unlock(&v->map_lock);
@@ -224,7 +224,9 @@ int vhdx_txn_hold(struct vhdx *v, struct vhdx_txn *txn, uint64_t off, struct vd_
 	for (uint32_t i = 0; i < txn->n_held; i++)
 		if (txn->held[i]->page == page)
 			return 0;
-	if (cache->n_dirty + txn->n_held + 1 > cache->max_dirty)
+	/* A commit under way may give its pages back; those and the new ones must fit an entry. */
+	if (cache->n_dirty + txn->n_held + 1 > cache->max_dirty ||
+	    cache->n_dirty + v->commit.n_frozen + txn->n_held + 1 > 2 * (size_t)cache->max_dirty)
 		return VHDX_NO_SLOT;
 	slot = find(cache, page);
 	if (!slot) {

@@ -62,7 +62,7 @@ static void report_rest(struct vhdx_checker *c)
 	}
 }
 
-static int run_checks(struct vhdx_checker *c, struct vd_error *err)
+static int run_parts(struct vhdx_checker *c, struct vd_error *err)
 {
 	int rc = vhdx_check_headers(c, err);
 
@@ -82,6 +82,47 @@ static int run_checks(struct vhdx_checker *c, struct vd_error *err)
 	return rc;
 }
 
+/* What looks wrong while somebody writes may be half of a change: better said as that than as
+ * corrupt. `has_changed`: we saw it change ourselves. */
+static int check_quiet(struct vhdx_checker *c, bool has_changed, struct vd_error *err)
+{
+	char holder[128];
+
+	if (!has_changed && !c->n_errors)
+		return 0;
+	vd_io_holder(c->io, holder, sizeof(holder));
+	if (has_changed)
+		return vd_error_set(err, VD_EBUSY, 0, VD_NO_OFFSET,
+				    "changed while it was checked: %s%s writes to it",
+				    holder[0] ? "" : "another program", holder);
+	if (holder[0])
+		return vd_error_set(err, VD_EBUSY, 0, VD_NO_OFFSET,
+				    "in use by %s, without a lock: what looks wrong in it may be "
+				    "half of a change; check it when that has closed it",
+				    holder);
+	return 0;
+}
+
+static int run_checks(struct vhdx_checker *c, struct vd_error *err)
+{
+	struct vd_error why = VD_ERROR_INIT;
+	struct vhdx_mark before, after;
+	int rc = vhdx_mark_take(c->io, &before, err), rc_parts;
+
+	if (rc)
+		return rc;
+	rc_parts = run_parts(c, &why);
+	if (rc_parts != VD_ENOMEM && rc_parts != VD_ECANCELED) {
+		rc = vhdx_mark_take(c->io, &after, err);
+		if (!rc)
+			rc =
+			    check_quiet(c, before.len != after.len || before.crc != after.crc, err);
+	}
+	if (!rc && rc_parts)
+		rc = vd_error_set(err, rc_parts, why.sys_errno, why.offset, "%s", why.text);
+	return rc;
+}
+
 int vhdx_check(struct vd_io *io, vd_finding_fn fn, void *user, uint64_t *n_errors,
 	       struct vd_error *err)
 {
@@ -92,6 +133,7 @@ int vhdx_check(struct vd_io *io, vd_finding_fn fn, void *user, uint64_t *n_error
 		return vd_no_memory(err, sizeof(*c), "the check");
 	c->io = io;
 	c->view = vd_io_ref(io);
+	c->last_off = UINT64_MAX;
 	c->fn = fn;
 	c->user = user;
 	rc = run_checks(c, err);

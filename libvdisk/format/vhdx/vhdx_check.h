@@ -8,7 +8,7 @@
 
 #include "format/vhdx/vhdx_layout.h"
 
-#define VHDX_RULES_MAX    96u
+#define VHDX_RULES_MAX    128u
 #define VHDX_FINDINGS_MAX 100u /* of one rule; the rest is only counted */
 
 struct vhdx_rule_count {
@@ -18,9 +18,11 @@ struct vhdx_rule_count {
 };
 
 struct vhdx_checker {
-	struct vd_io *io;   /* borrowed: the image as it is */
-	struct vd_io *view; /* own: as it is after the replay of its log */
-	uint64_t len;       /* of the view */
+	struct vd_io *io;                 /* borrowed: the image as it is */
+	struct vd_io *view;               /* own: as it is after the replay of its log */
+	uint64_t len;                     /* of the view */
+	const struct vhdx_replay *replay; /* borrowed from the view; NULL: the log is empty */
+	uint64_t last_off; /* where the newest log entry says that all ends, or UINT64_MAX */
 	vd_finding_fn fn;
 	void *user;
 	uint64_t n_errors;
@@ -44,5 +46,19 @@ int vhdx_check_log(struct vhdx_checker *c, struct vd_error *err);      /* vhdx_c
 int vhdx_check_regions(struct vhdx_checker *c, struct vd_error *err);  /* vhdx_check_region.c */
 int vhdx_check_metadata(struct vhdx_checker *c, struct vd_error *err); /* vhdx_check_item.c */
 int vhdx_check_bat(struct vhdx_checker *c, struct vd_error *err);      /* vhdx_check_bat.c */
+
+/* vhdx_check_locator.c: the item as it is, once it was decoded. */
+void vhdx_check_locator(struct vhdx_checker *c, struct vd_span content, uint64_t at);
+/* vhdx_check_bitmap.c: a sector bitmap at `off`. Bit i of `partial`: block i of its chunk needs it.
+ */
+int vhdx_check_bits(struct vhdx_checker *c, const struct vhdx_geometry *g, uint64_t chunk,
+		    uint64_t off, const uint8_t *partial, uint8_t **bits, struct vd_error *err);
+/* vhdx_check_change.c */
+/** What a writer changes first: headers, region tables, log, the length of the file. */
+struct vhdx_mark {
+	uint64_t len;
+	uint32_t crc;
+};
+int vhdx_mark_take(struct vd_io *io, struct vhdx_mark *mark, struct vd_error *err);
 
 #endif

@@ -25,6 +25,32 @@ static void check_ident(struct vhdx_checker *c, const struct vhdx_disk_ident *id
 			    "a creator that isn't valid UTF-16");
 }
 
+/* Space that belongs to nobody: what is in it says that a writer did something unusual. */
+static void check_spare(struct vhdx_checker *c, const uint8_t *bytes, uint64_t off, uint64_t end,
+			const char *rule, const char *section, const char *where)
+{
+	uint64_t at = off;
+
+	if (vd_is_zero(bytes + off, end - off))
+		return;
+	while (!bytes[at])
+		at++;
+	vhdx_report(c, VD_FINDING_NOTE, rule, section, at, "zeros",
+		    "bytes that aren't zero in the reserved space behind %s", where);
+}
+
+static void check_spares(struct vhdx_checker *c, const uint8_t *bytes)
+{
+	check_spare(c, bytes, sizeof(struct vhdx_disk_ident), VHDX_HEADER_OFF(0),
+		    "vhdx-ident-reserved", "MS-VHDX 2.2.1", "the file type identifier");
+	check_spare(c, bytes, VHDX_HEADER_OFF(0) + VHDX_HEADER_SIZE, VHDX_HEADER_OFF(1),
+		    "vhdx-header-space", SECTION, "header 1");
+	check_spare(c, bytes, VHDX_HEADER_OFF(1) + VHDX_HEADER_SIZE, VHDX_REGIONS_OFF(0),
+		    "vhdx-header-space", SECTION, "header 2");
+	check_spare(c, bytes, VHDX_REGIONS_OFF(1) + VHDX_REGIONS_SIZE, VHDX_HEAD_END,
+		    "vhdx-head-space", "MS-VHDX 2.2", "the region tables");
+}
+
 /* Signature and checksum. A header torn by a crash is what the other one is there for. */
 static bool check_valid(struct vhdx_checker *c, const struct vhdx_disk_header *disk, int slot,
 			enum vd_severity severity)
@@ -70,6 +96,11 @@ static void check_fields(struct vhdx_checker *c, const struct vhdx_disk_header *
 		vhdx_report(c, severity, "vhdx-header-log-offset", SECTION, at + 72,
 			    "a multiple of 1 MiB, at least 1 MiB",
 			    "header %d has log offset %" PRIu64, slot + 1, h.log_off);
+	if (vd_guid_is_nil(h.file_write_id) || vd_guid_is_nil(h.data_write_id))
+		vhdx_report(c, VD_FINDING_WARNING, "vhdx-header-guid", SECTION,
+			    at + (vd_guid_is_nil(h.file_write_id) ? 16 : 32), "unique GUIDs",
+			    "header %d has a %s of zeros", slot + 1,
+			    vd_guid_is_nil(h.file_write_id) ? "FileWriteGuid" : "DataWriteGuid");
 	if (!vd_is_zero(disk->reserved, sizeof(disk->reserved)))
 		vhdx_report(c, VD_FINDING_WARNING, "vhdx-header-reserved", SECTION, at + 80,
 			    "zeros", "reserved bytes of header %d aren't zero", slot + 1);
@@ -93,15 +124,39 @@ static void check_choice(struct vhdx_checker *c, const struct vhdx_headers *head
 			    headers->slot[0].seq);
 }
 
+/* Both are to say the same, so that the image outlives the loss of one. */
+static void check_stale(struct vhdx_checker *c, const struct vhdx_headers *headers)
+{
+	const struct vhdx_header *a = &headers->slot[headers->current];
+	const struct vhdx_header *b = &headers->slot[!headers->current];
+	const char *what = NULL;
+
+	if (!headers->is_valid[0] || !headers->is_valid[1] || a->seq == b->seq)
+		return;
+	if (!vd_guid_is_equal(a->file_write_id, b->file_write_id))
+		what = "FileWriteGuid";
+	else if (!vd_guid_is_equal(a->data_write_id, b->data_write_id))
+		what = "DataWriteGuid";
+	else if (!vd_guid_is_equal(a->log_id, b->log_id))
+		what = "LogGuid";
+	else if (a->log_off != b->log_off || a->log_len != b->log_len)
+		what = "log";
+	if (what)
+		vhdx_report(c, VD_FINDING_NOTE, "vhdx-header-stale", "MS-VHDX 2.2.2.1",
+			    VHDX_HEADER_OFF(!headers->current), "two headers of the same content",
+			    "header %d is older than the other and has another %s",
+			    !headers->current + 1, what);
+}
+
 int vhdx_check_headers(struct vhdx_checker *c, struct vd_error *err)
 {
-	size_t len = VHDX_HEADER_OFF(1) + VHDX_HEADER_SIZE;
+	const size_t len = VHDX_HEAD_END;
 	VD_AUTO_FREE uint8_t *bytes = vd_malloc(len);
 	struct vhdx_headers headers = {0};
 	int rc, current;
 
 	if (!bytes)
-		return vd_no_memory(err, len, "the headers");
+		return vd_no_memory(err, len, "the header section");
 	rc = vd_io_read(c->io, bytes, len, 0, err);
 	if (rc)
 		return rc;
@@ -122,6 +177,8 @@ int vhdx_check_headers(struct vhdx_checker *c, struct vd_error *err)
 								   : VD_FINDING_WARNING);
 	}
 	check_choice(c, &headers, bytes);
+	check_stale(c, &headers);
+	check_spares(c, bytes);
 	if (c->has_header && c->header.log_len == 0)
 		vhdx_report(c, VD_FINDING_WARNING, "vhdx-header-no-log", SECTION,
 			    VHDX_HEADER_OFF(current) + 68, "a log",

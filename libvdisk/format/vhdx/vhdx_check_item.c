@@ -10,6 +10,7 @@
 
 #define HEADER "MS-VHDX 2.6.1.1"
 #define ENTRY  "MS-VHDX 2.6.1.2"
+#define KNOWN  "MS-VHDX 2.6.2"
 
 /* What the specification says of each item that it names. */
 static const struct known_item {
@@ -88,7 +89,7 @@ static void check_flags(struct vhdx_checker *c, const struct vhdx_item *item, ui
 		vhdx_report(c, VD_FINDING_WARNING, "vhdx-item-reserved", ENTRY, at + 24,
 			    "reserved bits 0", "item %s has flags %08" PRIx32, name, item->flags);
 	if (known && (item->flags & all) != known->flags)
-		vhdx_report(c, VD_FINDING_ERROR, "vhdx-item-flags", known->section, at + 24,
+		vhdx_report(c, VD_FINDING_ERROR, "vhdx-item-flags", KNOWN, at + 24,
 			    known->flags & VHDX_ITEM_VIRTUAL_DISK
 				? "flags 6 (IsVirtualDisk, IsRequired)"
 				: "flags 4 (IsRequired)",
@@ -165,18 +166,23 @@ static int check_content(struct vhdx_checker *c, const struct vhdx_item *item,
 	rc = vhdx_item_decode(item, vd_span(bytes, len), &c->regions.metadata, &c->params, &why);
 	if (rc == VD_ENOMEM)
 		return vd_error_set(err, rc, 0, VD_NO_OFFSET, "%s", why.text);
-	if (rc)
+	if (rc && known->id == &vhdx_item_locator)
+		vhdx_report(c, VD_FINDING_ERROR, "vhdx-locator-value", "MS-VHDX 2.6.2.6",
+			    why.offset, "a locator that names a VHDX", "%s", why.text);
+	else if (rc)
 		vhdx_report(c, VD_FINDING_ERROR, "vhdx-item-value", known->section, why.offset,
 			    "a value that the specification allows", "%s", why.text);
 	if (known->id == &vhdx_item_params &&
 	    vd_get32(((const struct vhdx_disk_params *)(const void *)bytes)->flags) &
 		~(VHDX_PARAMS_LEAVE_BLOCKS | VHDX_PARAMS_HAS_PARENT))
-		vhdx_report(c, VD_FINDING_WARNING, "vhdx-params-reserved", known->section, at + 4,
-			    "reserved bits 0", "reserved bits of the file parameters are set");
-	if (known->id == &vhdx_item_locator && len >= sizeof(struct vhdx_disk_locator) &&
-	    vd_get16(((const struct vhdx_disk_locator *)(const void *)bytes)->reserved))
-		vhdx_report(c, VD_FINDING_WARNING, "vhdx-locator-reserved", "MS-VHDX 2.6.2.6.1",
-			    at + 16, "0", "the parent locator's reserved field is set");
+		vhdx_report(c, VD_FINDING_WARNING, "vhdx-params-reserved", "MS-VHDX 2.6.2.1",
+			    at + 4, "reserved bits 0",
+			    "reserved bits of the file parameters are set");
+	if (known->id == &vhdx_item_disk_id && vd_is_zero(bytes, 16))
+		vhdx_report(c, VD_FINDING_NOTE, "vhdx-disk-id", "MS-VHDX 2.6.2.3", at,
+			    "a GUID of its own", "the virtual disk ID is all zeros");
+	if (known->id == &vhdx_item_locator)
+		vhdx_check_locator(c, vd_span(bytes, len), at);
 	return 0;
 }
 
@@ -215,9 +221,9 @@ static int check_entries(struct vhdx_checker *c, const struct vhdx_disk_item *di
 	}
 	for (size_t i = 0; i < N_KNOWN; i++)
 		if (!has[i] && !known_items[i].is_optional)
-			vhdx_report(c, VD_FINDING_ERROR, "vhdx-item-missing",
-				    known_items[i].section, c->regions.metadata.off,
-				    "all required items", "no item \"%s\"", known_items[i].name);
+			vhdx_report(c, VD_FINDING_ERROR, "vhdx-item-missing", KNOWN,
+				    c->regions.metadata.off, "all required items", "no item \"%s\"",
+				    known_items[i].name);
 	if (n_user > VHDX_USER_ITEMS_MAX)
 		vhdx_report(c, VD_FINDING_ERROR, "vhdx-item-user-count", ENTRY,
 			    c->regions.metadata.off + 10, "at most 1,024", "%" PRIu32 " user items",

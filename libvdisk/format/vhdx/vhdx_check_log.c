@@ -1,12 +1,47 @@
 /* SPDX-License-Identifier: MIT */
 /* Check the log (MS-VHDX 2.3), and let the later checks look at the image as it is behind it. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "format/vhdx/vhdx_check.h"
 #include "format/vhdx/vhdx_ondisk.h"
 #include "format/vhdx/vhdx_replay.h"
+
+/* Reserved fields of the zero descriptors of an entry. */
+static int check_descs(struct vhdx_checker *c, const struct vhdx_log_entry *entry,
+		       struct vd_error *err)
+{
+	const uint32_t per_sector = VHDX_PAGE / sizeof(struct vhdx_disk_desc);
+	const struct vhdx_replay ring = {
+	    .io = c->io, .log_off = c->header.log_off, .n_sectors = c->header.log_len / VHDX_PAGE};
+	uint8_t page[VHDX_PAGE];
+
+	/* The header takes the place of two. */
+	for (uint32_t i = 2; i < entry->n_descs + 2; i++) {
+		const struct vhdx_disk_desc *desc =
+		    (const struct vhdx_disk_desc *)(const void *)page + i % per_sector;
+		uint32_t sector = entry->sector + i / per_sector;
+		int rc = 0;
+
+		if (i == 2 || i % per_sector == 0)
+			rc = vhdx_log_read(&ring, sector, 1, page, err);
+		if (rc)
+			return rc;
+		if (memcmp(desc->signature, VHDX_ZERO_DESC_SIGNATURE, 4) == 0 &&
+		    !vd_is_zero(desc->trailing, 4))
+			vhdx_report(c, VD_FINDING_WARNING, "vhdx-log-desc-reserved",
+				    "MS-VHDX 2.3.1.2",
+				    ring.log_off + (uint64_t)(sector % ring.n_sectors) * VHDX_PAGE +
+					i % per_sector * sizeof(*desc) + 4,
+				    "0",
+				    "a zero descriptor of log entry %" PRIu64
+				    " has a reserved field that isn't 0",
+				    entry->seq);
+	}
+	return 0;
+}
 
 /* Fields of an entry of the active sequence that no replay depends on. */
 static int check_entry(struct vhdx_checker *c, const struct vhdx_log_entry *entry,
@@ -28,7 +63,7 @@ static int check_entry(struct vhdx_checker *c, const struct vhdx_log_entry *entr
 			    "log entry %" PRIu64 " has FlushedFileOffset %" PRIu64
 			    " and LastFileOffset %" PRIu64,
 			    entry->seq, entry->flushed_off, entry->last_off);
-	return 0;
+	return check_descs(c, entry, err);
 }
 
 /* The view of the image as it is after the replay; a log that can't be replayed is a finding. */
@@ -51,6 +86,8 @@ static int make_view(struct vhdx_checker *c, struct vd_error *err)
 		return rc;
 	vd_io_close(c->view);
 	c->view = view;
+	c->replay = replay;
+	c->last_off = replay->head.last_off;
 	return 0;
 }
 

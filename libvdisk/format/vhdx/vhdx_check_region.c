@@ -52,22 +52,28 @@ static const char *region_name(struct vd_guid id, char text[VD_GUID_TEXT])
 }
 
 static void check_place(struct vhdx_checker *c, const struct vhdx_region *r, const char *name,
-			uint64_t at)
+			bool is_known, uint64_t at)
 {
 	if (r->off % VD_MIB || r->off < VHDX_HEAD_END)
 		vhdx_report(c, VD_FINDING_ERROR, "vhdx-region-offset", ENTRY, at + 16,
 			    "a multiple of 1 MiB, at least 1 MiB", "region %s has offset %" PRIu64,
 			    name, r->off);
 	if (r->len % VD_MIB || !r->len)
-		vhdx_report(c, VD_FINDING_ERROR, "vhdx-region-length", ENTRY, at + 24,
-			    "a multiple of 1 MiB, not 0", "region %s has length %" PRIu32, name,
-			    r->len);
+		vhdx_report(c, r->len || is_known ? VD_FINDING_ERROR : VD_FINDING_NOTE,
+			    "vhdx-region-length", ENTRY, at + 24, "a multiple of 1 MiB, not 0",
+			    "region %s has length %" PRIu32, name, r->len);
 	if (!vd_is_within(r->off, r->len, c->len))
 		vhdx_report(c, VD_FINDING_ERROR, "vhdx-region-beyond-end", ENTRY, at + 16,
 			    "a region within the file",
 			    "region %s is [%" PRIu64 ", +%" PRIu32 ") in a file of %" PRIu64
 			    " bytes",
 			    name, r->off, r->len, c->len);
+	if (r->off > c->last_off || r->len > c->last_off - r->off)
+		vhdx_report(c, VD_FINDING_WARNING, "vhdx-log-last-offset", "MS-VHDX 2.3.1.1",
+			    at + 16, "a LastFileOffset that all structures fit into",
+			    "region %s ends behind %" PRIu64
+			    ", the LastFileOffset of the newest log entry",
+			    name, c->last_off);
 	if (c->has_header && r->off <= INT64_MAX &&
 	    vd_is_overlap(r->off, r->len, c->header.log_off, c->header.log_len))
 		vhdx_report(c, VD_FINDING_ERROR, "vhdx-region-overlap", ENTRY, at + 16,
@@ -152,10 +158,14 @@ static int check_entries(struct vhdx_checker *c, const uint8_t *bytes, int copy,
 		name = region_name(all[i].id, text);
 		has_bat |= is_bat = vd_guid_is_equal(all[i].id, vhdx_region_bat);
 		has_metadata |= is_metadata = vd_guid_is_equal(all[i].id, vhdx_region_metadata);
-		check_place(c, &all[i], name, at);
+		check_place(c, &all[i], name, is_bat || is_metadata, at);
 		check_required(c, &disk[i], name, is_bat || is_metadata, at);
 		check_pairs(c, all, i, at);
 	}
+	if (!vd_is_zero(disk + n, VHDX_REGIONS_SIZE - sizeof(*table) - n * sizeof(*disk)))
+		vhdx_report(c, VD_FINDING_NOTE, "vhdx-regions-space", ENTRY, at, "zeros",
+			    "bytes that aren't zero behind the last entry of region table %d",
+			    copy + 1);
 	if (!has_bat || !has_metadata)
 		vhdx_report(c, VD_FINDING_ERROR, "vhdx-region-missing", ENTRY,
 			    VHDX_REGIONS_OFF(copy), "a BAT and a metadata region", "no %s region",

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/crc32c.h"
+#include "base/sabotage.h"
 #include "format/vhdx/vhdx_layout.h"
 #include "format/vhdx/vhdx_ondisk.h"
 
@@ -65,6 +66,8 @@ static int check_header(const struct vhdx_header *header, uint64_t at, struct vd
 				    "header at %" PRIu64 ": a log of %" PRIu32
 				    " bytes, at most %u are supported",
 				    at, header->log_len, VHDX_MAX_LOG);
+	if (VD_SABOTAGED(DECODE_HEADER_LOG))
+		return 0;
 	if (header->log_off % VD_MIB || header->log_off < VHDX_HEAD_END ||
 	    header->log_off > INT64_MAX - (uint64_t)header->log_len)
 		return vd_error_set(err, VD_ECORRUPT, 0, at + 72,
@@ -90,6 +93,7 @@ int vhdx_headers_choose(struct vhdx_headers *headers, struct vd_error *err)
 					    " but differ: which one counts can't be told",
 					    slot[0].seq);
 		headers->current = slot[1].seq > slot[0].seq;
+		headers->current ^= VD_SABOTAGED(DECODE_HEADER_SEQ);
 	} else {
 		headers->current = headers->is_valid[1];
 	}
@@ -127,7 +131,7 @@ static int check_pair(const struct vhdx_region *a, const struct vhdx_region *b, 
 	if (vd_guid_is_equal(a->id, b->id))
 		return vd_error_set(err, VD_ECORRUPT, 0, at, "region %s is in the table twice",
 				    id_a);
-	if (vd_is_overlap(a->off, a->len, b->off, b->len)) {
+	if (vd_is_overlap(a->off, a->len, b->off, b->len) && !VD_SABOTAGED(DECODE_REGION_APART)) {
 		vd_guid_format(b->id, id_b);
 		return vd_error_set(err, VD_ECORRUPT, 0, at + 16,
 				    "region %s at %" PRIu64 " overlaps region %s at %" PRIu64, id_a,
@@ -187,9 +191,10 @@ bool vhdx_regions_is_valid(struct vd_span bytes)
 
 	return bytes.len >= VHDX_REGIONS_SIZE &&
 	       memcmp(disk->signature, VHDX_REGIONS_SIGNATURE, 4) == 0 &&
-	       vd_crc32c_without(disk, VHDX_REGIONS_SIZE,
-				 offsetof(struct vhdx_disk_regions, checksum)) ==
-		   vd_get32(disk->checksum);
+	       (vd_crc32c_without(disk, VHDX_REGIONS_SIZE,
+				  offsetof(struct vhdx_disk_regions, checksum)) ==
+		    vd_get32(disk->checksum) ||
+		VD_SABOTAGED(DECODE_REGION_CRC));
 }
 
 int vhdx_regions_decode(struct vd_span bytes, uint64_t at, struct vhdx_regions *regions,

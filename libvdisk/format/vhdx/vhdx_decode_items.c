@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/sabotage.h"
 #include "format/vhdx/vhdx_layout.h"
 #include "format/vhdx/vhdx_ondisk.h"
 
@@ -50,7 +51,8 @@ static int check_entry(const struct vhdx_item *item, uint32_t index, uint64_t at
 				    "metadata table: entry %" PRIu32 " has offset %" PRIu32
 				    ", inside the table (must be at least 65536)",
 				    index, item->off);
-	if (!vd_is_within(item->off, item->len, region_len))
+	if (!vd_is_within(item->off, item->len,
+			  (uint64_t)region_len + VD_SABOTAGED(DECODE_ITEM_BOUND)))
 		return vd_error_set(err, VD_ECORRUPT, 0, at + 16,
 				    "metadata table: entry %" PRIu32 " ([%" PRIu32 ", +%" PRIu32
 				    ")) ends behind its region of %" PRIu32 " bytes",
@@ -74,7 +76,8 @@ static int check_unique(const struct vhdx_item *items, uint32_t index, uint64_t 
 					    " are both item %s",
 					    i, index, id);
 		}
-		if (vd_is_overlap(items[i].off, items[i].len, item->off, item->len))
+		if (vd_is_overlap(items[i].off, items[i].len, item->off, item->len) &&
+		    !VD_SABOTAGED(DECODE_ITEM_APART))
 			return vd_error_set(
 			    err, VD_ECORRUPT, 0, at + 16,
 			    "metadata table: entry %" PRIu32 " overlaps entry %" PRIu32, index, i);

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/message.h"
+#include "base/sabotage.h"
 #include "base/utf16.h"
 #include "format/vhdx/vhdx_layout.h"
 #include "format/vhdx/vhdx_ondisk.h"
@@ -20,6 +21,8 @@
 static int take_text(struct vd_span item, uint64_t at, uint32_t index, const char *what,
 		     uint32_t off, uint16_t len, struct vd_span *text, struct vd_error *err)
 {
+	if (VD_SABOTAGED(DECODE_KEY_BOUND))
+		item.len = SIZE_MAX;
 	if (len == 0 || len % 2 || off < sizeof(struct vhdx_disk_locator) ||
 	    !vd_span_sub(item, off, len, text))
 		return vd_error_set(err, VD_ECORRUPT, 0, at,
@@ -105,7 +108,8 @@ static int decode_pairs(struct vd_span item, uint64_t at, const struct vhdx_disk
 			return rc;
 		for (uint32_t j = 0; j < i; j++)
 			if (keys[j].len == keys[i].len &&
-			    memcmp(keys[j].p, keys[i].p, keys[i].len) == 0)
+			    memcmp(keys[j].p, keys[i].p, keys[i].len) == 0 &&
+			    !VD_SABOTAGED(DECODE_KEY_TWICE))
 				return vd_error_set(err, VD_ECORRUPT, 0, at,
 						    "parent locator: pairs %" PRIu32 " and %" PRIu32
 						    " have the same key",

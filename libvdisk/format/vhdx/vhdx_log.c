@@ -7,7 +7,7 @@
  *       first change that a guest can see a new DataWriteGuid        vhdx_session_begin_slow
  *   I2  a header goes to the slot that isn't current, with the next sequence number, and is
  *       synced before the other is touched                           vhdx_headers_update
- *   I3  a header names a LogGuid only when the log holds a durable entry of it   start_lap
+ *   I3  a header names a LogGuid only when the log holds a durable entry of it   write_entry
  *   I4  Tail: each entry is its own, since F2 synced all that earlier ones put in place
  *   I5  under one LogGuid the log isn't wrapped and nothing in it is overwritten   end_lap
  *   I6  the file is as long, durably, as the entry says
@@ -38,7 +38,8 @@ int vhdx_commit_init(struct vhdx *v, struct vd_error *err)
 	c->header = v->headers.slot[v->headers.current];
 	c->slot = v->headers.current;
 	c->is_half = !v->headers.is_valid[!c->slot];
-	c->log_seq = v->log_seq_seen + 1;
+	/* A lap has its own LogGuid, so its numbers may start anywhere, but must not wrap to 0. */
+	c->log_seq = v->log_seq_seen < UINT64_MAX / 2 ? v->log_seq_seen + 1 : 1;
 	c->frozen = vd_calloc(room, sizeof(struct vhdx_slot *));
 	c->offs = vd_calloc(room, sizeof(*c->offs));
 	if (!c->frozen || !c->offs)
@@ -85,6 +86,8 @@ static int sync_file(struct vhdx *v, struct vd_error *err)
 	ret = vd_io_sync(v->file, err);
 	if (ret)
 		atomic_store_explicit(&v->has_unsynced, true, memory_order_seq_cst);
+	else if (VD_SABOTAGED(F2_RACE))
+		atomic_store_explicit(&v->has_unsynced, false, memory_order_seq_cst);
 	return ret;
 }
 
@@ -98,15 +101,18 @@ int vhdx_headers_update(struct vhdx *v, const struct vhdx_header *want, struct v
 		return vd_no_memory(err, VHDX_HEADER_SIZE, "a header");
 	for (int i = 0; i < 2 && !ret; i++) {
 		struct vhdx_header header = *want;
+		int to = VD_SABOTAGED(I2_SLOT) ? c->slot : !c->slot;
 
-		header.seq = c->header.seq + 1;
+		if (VD_SABOTAGED(I2_BOTH) && i)
+			break;
+		header.seq = c->header.seq + !VD_SABOTAGED(I2_SEQ);
 		vhdx_header_encode(&header, bytes);
 		c->is_half = true;
-		ret = vd_io_write(v->file, bytes, VHDX_HEADER_SIZE, VHDX_HEADER_OFF(!c->slot), err);
+		ret = vd_io_write(v->file, bytes, VHDX_HEADER_SIZE, VHDX_HEADER_OFF(to), err);
 		if (!ret && !(VD_SABOTAGED(I2_SYNC) && i == 0))
 			ret = sync_file(v, err);
 		if (!ret) {
-			c->slot = !c->slot;
+			c->slot = to;
 			c->header = header;
 			c->is_half = i == 0;
 		}
@@ -132,6 +138,8 @@ static int repair_regions(struct vhdx *v, struct vd_error *err)
 	if (!words)
 		return vd_no_memory(err, VHDX_REGIONS_SIZE, "the region table");
 	vhdx_regions_encode(&v->regions, (uint8_t *)words);
+	for (int i = 0; VD_SABOTAGED(REGION_DIRECT) && i < 2 && !ret; i++)
+		ret = vd_io_write(v->file, words, VHDX_REGIONS_SIZE, VHDX_REGIONS_OFF(i), err);
 	pthread_mutex_lock(&v->map_lock);
 	for (uint32_t at = 0; at < 2 * VHDX_REGIONS_SIZE && !ret; at += VHDX_PAGE)
 		ret = vhdx_txn_hold(v, &txn, VHDX_REGIONS_OFF(0) + at, err);
@@ -161,10 +169,12 @@ static int begin_session(struct vhdx *v, enum vhdx_session level, struct vd_erro
 	if (level == VHDX_SESSION_DATA && !VD_SABOTAGED(I1_DATA_ID))
 		want.data_write_id = vd_guid_random();
 	ret = vhdx_headers_update(v, &want, err);
-	if (!ret && atomic_load(&v->session.level) == VHDX_SESSION_NONE)
+	if (!ret && !v->session.has_repaired)
 		ret = repair_regions(v, err);
-	if (!ret)
+	if (!ret) {
+		v->session.has_repaired = true;
 		atomic_store_explicit(&v->session.level, (int)level, memory_order_release);
+	}
 	leave(v);
 	return ret;
 }
@@ -176,7 +186,7 @@ int vhdx_session_begin_slow(struct vhdx *v, enum vhdx_session level, struct vd_e
 	pthread_mutex_lock(&v->session.lock);
 	if (atomic_load(&v->session.level) < (int)level) {
 		if (level == VHDX_SESSION_DATA && !v->session.was_announced &&
-		    v->session.will_write)
+		    v->session.will_write && !VD_SABOTAGED(ANNOUNCE))
 			ret = v->session.will_write(v->session.user, err);
 		if (!ret) {
 			v->session.was_announced |= level == VHDX_SESSION_DATA;
@@ -203,8 +213,11 @@ static int freeze(struct vhdx *v, uint64_t *len, struct vd_error *err)
 	int ret = 0;
 
 	pthread_mutex_lock(&v->map_lock);
+	/* I6 needs to know how far the blocks reach, and that nothing overlaps the log. */
+	if (cache->n_dirty)
+		ret = vhdx_space_build(v, err);
 	*len = atomic_load(&v->file_len);
-	if (cache->n_dirty && vhdx_entry_size(cache->n_dirty) > c->entry_room) {
+	if (!ret && cache->n_dirty && vhdx_entry_size(cache->n_dirty) > c->entry_room) {
 		size_t n = vd_min64(2 * (size_t)cache->n_dirty, c->frozen_room);
 
 		vd_free_aligned(c->entry);
@@ -250,6 +263,8 @@ static void thaw(struct vhdx *v)
 			vhdx_slot_redirty(v, c->frozen[i]);
 	}
 	c->n_frozen = 0;
+	if (VD_SABOTAGED(I7_THAW))
+		vhdx_space_committed(v);
 	vhdx_space_thaw(v);
 	pthread_mutex_unlock(&v->map_lock);
 }
@@ -372,12 +387,16 @@ static int commit_once(struct vhdx *v, struct vd_error *err)
 	uint64_t len;
 	int ret = 0;
 
+	if (VD_SABOTAGED(F5_FORGET))
+		c->n_frozen = 0;
 	if (c->is_unapplied)
 		ret = apply(v, err);
 	if (!ret)
 		ret = freeze(v, &len, err);
 	if (ret)
 		return ret;
+	if (VD_SABOTAGED(F2_OVERWRITE) && !c->n_frozen)
+		return 0;
 	if (c->n_frozen || atomic_load_explicit(&v->has_unsynced, memory_order_seq_cst) ||
 	    vd_io_is_poisoned(v->file))
 		ret = VD_SABOTAGED(F2_SYNC) && c->n_frozen ? 0 : sync_file(v, err); /* F2 */
@@ -386,8 +405,12 @@ static int commit_once(struct vhdx *v, struct vd_error *err)
 	if (!ret && c->is_half)
 		ret = vhdx_headers_update(v, &c->header, err);
 	if (!ret && !vd_guid_is_nil(c->header.log_id) &&
-	    c->log_pos + vhdx_entry_size(c->n_frozen) > c->header.log_len)
-		ret = end_lap(v, err);
+	    c->log_pos + vhdx_entry_size(c->n_frozen) > c->header.log_len) {
+		if (VD_SABOTAGED(I5_LAP))
+			c->log_pos = 0;
+		else
+			ret = end_lap(v, err);
+	}
 	if (!ret)
 		ret = write_entry(v, len, &is_committed, err);
 	if (!is_committed) {
@@ -412,7 +435,7 @@ int vhdx_commit(struct vhdx *v, struct vd_error *err)
 	int ret = 0;
 
 	pthread_mutex_lock(&c->lock);
-	ticket = c->n_started + !(VD_SABOTAGED(COALESCE) && c->n_started);
+	ticket = c->n_started + !(VD_SABOTAGED(COALESCE) && c->is_running);
 	while (c->is_running && c->n_done < ticket && !ret)
 		ret = vd_deadline_wait(&c->cond, &c->lock, err);
 	if (ret || c->n_done >= ticket) {
@@ -427,7 +450,7 @@ int vhdx_commit(struct vhdx *v, struct vd_error *err)
 
 	pthread_mutex_lock(&c->lock);
 	c->is_running = false;
-	if (!ret)
+	if (!ret || VD_SABOTAGED(COALESCE_ERROR))
 		c->n_done = mine;
 	pthread_cond_broadcast(&c->cond);
 	pthread_mutex_unlock(&c->lock);

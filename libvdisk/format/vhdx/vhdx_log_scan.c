@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/crc32c.h"
+#include "base/sabotage.h"
 #include "format/vhdx/vhdx_ondisk.h"
 #include "format/vhdx/vhdx_replay.h"
 
@@ -122,6 +123,8 @@ static bool check_sector(const uint8_t *bytes, const struct vhdx_log_entry *entr
 
 		return check_descs((const void *)bytes, n, entry->seq, n_data);
 	}
+	if (VD_SABOTAGED(DECODE_LOG_TORN))
+		return memcmp(data->signature, VHDX_DATA_SIGNATURE, 4) == 0;
 	return memcmp(data->signature, VHDX_DATA_SIGNATURE, 4) == 0 &&
 	       vd_get32(data->seq_high) == (uint32_t)(entry->seq >> 32) &&
 	       vd_get32(data->seq_low) == (uint32_t)entry->seq;
@@ -155,7 +158,9 @@ static int check_entry(struct scan *scan, uint32_t sector, struct vhdx_log_entry
 		crc = vd_crc32c(crc, bytes, VHDX_PAGE);
 		*n_seen = i + 1;
 	}
-	*is_valid = crc == checksum && desc_sectors(entry->n_descs) + n_data == entry->n_sectors;
+	*is_valid = (crc == checksum || VD_SABOTAGED(DECODE_LOG_CRC)) &&
+		    (desc_sectors(entry->n_descs) + n_data == entry->n_sectors ||
+		     VD_SABOTAGED(DECODE_LOG_DESCS));
 	return 0;
 }
 
@@ -264,6 +269,8 @@ bool vhdx_log_choose(struct vhdx_log_entry *entries, uint32_t n, uint32_t n_sect
 		if (entries[i].head != i)
 			continue;
 		tail = find_entry(entries, n, entries[i].tail);
+		if (VD_SABOTAGED(DECODE_LOG_TAIL))
+			tail = i;
 		if (tail == VHDX_NO_ENTRY || entries[tail].head != i)
 			continue;
 		if (!is_found || entries[i].seq > entries[*head].seq) {

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/deadline.h"
+#include "base/sabotage.h"
 #include "format/formats.h"
 #include "format/vhdx/vhdx.h"
 
@@ -42,7 +43,12 @@ static int replay_in_place(struct vhdx *v, struct vhdx_replay *replay, struct vd
 	v->commit.header = v->headers.slot[v->headers.current];
 	v->commit.slot = v->headers.current;
 	want = v->commit.header;
-	want.file_write_id = vd_guid_random();
+	if (!VD_SABOTAGED(REPLAY_FILE_ID))
+		want.file_write_id = vd_guid_random();
+	if (VD_SABOTAGED(REPLAY_DATA_ID))
+		want.data_write_id = vd_guid_random();
+	if (VD_SABOTAGED(REPLAY_EARLY))
+		memset(&want.log_id, 0, sizeof(want.log_id));
 	ret = vhdx_headers_update(v, &want, err);
 	if (!ret)
 		ret = vhdx_replay_apply(replay, v->file, err);
@@ -58,6 +64,19 @@ static int replay_in_place(struct vhdx *v, struct vhdx_replay *replay, struct vd
 	v->headers.current = v->commit.slot;
 	atomic_store(&v->session.level, VHDX_SESSION_FILE);
 	return 0;
+}
+
+/* Headers and log entries are told apart by their numbers, which must be able to go on. */
+static int check_numbers(const struct vhdx *v, struct vd_error *err)
+{
+	uint64_t seq = v->headers.slot[v->headers.current].seq;
+
+	if (seq <= UINT64_MAX / 2)
+		return 0;
+	return vd_error_set(err, VD_ECORRUPT, 0, VHDX_HEADER_OFF(v->headers.current),
+			    "header sequence number %llu leaves no room to go on counting: open "
+			    "the image read-only",
+			    (unsigned long long)seq);
 }
 
 static int open_log(struct vhdx *v, struct vd_error *err)
@@ -120,6 +139,8 @@ static int open_inner(struct vhdx *v, const struct vd_format_open *how, struct v
 	uint64_t len;
 	int ret = vhdx_headers_read(v->file, &v->headers, err);
 
+	if (!ret && v->is_writable)
+		ret = check_numbers(v, err);
 	if (!ret)
 		ret = open_log(v, err);
 	if (!ret)

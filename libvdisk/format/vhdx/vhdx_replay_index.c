@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/sabotage.h"
 #include "format/vhdx/vhdx_ondisk.h"
 #include "format/vhdx/vhdx_replay.h"
 
@@ -35,7 +36,7 @@ static int check_target(const struct vhdx_replay *replay, uint64_t at, uint64_t 
 				    "log entry at %" PRIu64 " writes to [%" PRIu64 ", +%" PRIu64
 				    "): no VHDX is that long",
 				    at, off, len);
-	if (vd_is_overlap(off, len, replay->log_off, log_len))
+	if (vd_is_overlap(off, len, replay->log_off, log_len) && !VD_SABOTAGED(DECODE_LOG_TARGET))
 		return vd_error_set(err, VD_ECORRUPT, 0, at,
 				    "log entry at %" PRIu64 " writes to [%" PRIu64 ", +%" PRIu64
 				    "), into the log itself",
@@ -130,6 +131,8 @@ struct heap {
 
 static bool is_later(const struct heap *heap, size_t a, size_t b)
 {
+	if (VD_SABOTAGED(DECODE_LOG_ORDER))
+		return heap->all[heap->at[a]].order < heap->all[heap->at[b]].order;
 	return heap->all[heap->at[a]].order > heap->all[heap->at[b]].order;
 }
 

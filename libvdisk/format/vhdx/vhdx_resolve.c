@@ -3,6 +3,7 @@
  * The read path: a virtual offset to a place in the file, without a lock. Also what both paths
  * need: looking an entry over, and runs of equal bits in a sector bitmap.
  */
+#include "base/sabotage.h"
 #include "format/vhdx/vhdx.h"
 
 #define MAX_BLOCK_END (128 * VD_TIB)
@@ -21,6 +22,8 @@ int vhdx_entry_check(const struct vhdx *v, uint64_t block, uint64_t entry, struc
 		    (unsigned long long)block, (int)state,
 		    v->params.has_parent ? "differencing" : "fixed or dynamic");
 	if (!vhdx_is_stored(state))
+		return 0;
+	if (VD_SABOTAGED(DECODE_BAT_BOUND))
 		return 0;
 	if (off < VHDX_HEAD_END || off > MAX_BLOCK_END)
 		return vd_error_set(err, VD_ECORRUPT, 0, at,
@@ -63,7 +66,7 @@ int vhdx_bitmap_run(struct vhdx *v, uint64_t sector, uint64_t n, bool *is_here, 
 		if (word)
 			break;
 	}
-	*n_same = vd_min64(done, n);
+	*n_same = vd_min64(done + VD_SABOTAGED(DECODE_BITMAP_RUN), n);
 	return 0;
 }
 
@@ -122,7 +125,8 @@ int vhdx_resolve(void *state, uint64_t start, uint64_t length, enum vd_access ac
 		if (VHDX_ENTRY_STATE(entry) == VHDX_NOT_PRESENT)
 			m->state = v->params.has_parent ? VD_STATE_PARENT : VD_STATE_ZERO;
 		else if (VHDX_ENTRY_STATE(entry) == VHDX_PRESENT &&
-			 VHDX_ENTRY_OFF(entry) - VHDX_HEAD_END < MAX_BLOCK_END)
+			 (VHDX_ENTRY_OFF(entry) - VHDX_HEAD_END < MAX_BLOCK_END ||
+			  VD_SABOTAGED(DECODE_BAT_BOUND)))
 			m->state = VD_STATE_DATA;
 		else
 			ret = resolve_rare(v, block, entry, m, err);

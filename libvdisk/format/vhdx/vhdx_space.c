@@ -133,8 +133,10 @@ static int take_entry(struct vhdx *v, uint64_t index, uint64_t entry, struct vd_
 		return take(v, off, VHDX_BITMAP_SIZE, "sector bitmap block", index / per_chunk,
 			    err);
 	}
-	/* UNDEFINED and UNMAPPED may keep a claim on space (a soft anchor). */
-	if (state == VHDX_NOT_PRESENT || state == VHDX_ZERO || (!vhdx_is_stored(state) && off == 0))
+	/* UNDEFINED and UNMAPPED may keep a claim on space (a soft anchor). Behind the last block
+	 * the table has slack, whose content means nothing. */
+	if (index - index / per_chunk >= v->geo.n_blocks || state == VHDX_NOT_PRESENT ||
+	    state == VHDX_ZERO || (!vhdx_is_stored(state) && off == 0))
 		return 0;
 	return take(v, off, n, "payload block", index - index / per_chunk, err);
 }
@@ -344,7 +346,7 @@ static void make_free(struct vhdx_space *space, uint64_t at, uint64_t n, bool is
 
 void vhdx_space_cancel(struct vhdx *v, uint64_t off, uint64_t n)
 {
-	make_free(&v->space, off / VD_MIB, n, false);
+	make_free(&v->space, off / VD_MIB, n, VD_SABOTAGED(F1_CANCEL));
 }
 
 int vhdx_space_reserve(struct vhdx *v, struct vd_error *err)

@@ -8,12 +8,13 @@
 #include "base/sabotage.h"
 #include "format/vhdx/vhdx.h"
 
-#define MAX_TRIES 8
+#define MAX_TRIES 1000
 
 /* Under map_lock: let the block read as zero and own nothing. */
 static int free_block(struct vhdx *v, struct vhdx_txn *txn, uint64_t block, struct vd_error *err)
 {
 	uint64_t at = vhdx_block_entry_off(v, block), entry;
+	bool is_theirs;
 	int ret = vhdx_space_build(v, err);
 
 	if (!ret)
@@ -23,17 +24,21 @@ static int free_block(struct vhdx *v, struct vhdx_txn *txn, uint64_t block, stru
 	if (ret)
 		return ret;
 	entry = vhdx_txn_get(txn, at);
-	vhdx_pending_kill(v, block);
+	is_theirs = vhdx_pending_kill(v, block);
 	vhdx_txn_set(v, txn, at, VD_SABOTAGED(CHILD_TRIM) ? VHDX_NOT_PRESENT : VHDX_ZERO);
 	if (VHDX_ENTRY_STATE(entry) != VHDX_NOT_PRESENT && VHDX_ENTRY_STATE(entry) != VHDX_ZERO &&
-	    VHDX_ENTRY_OFF(entry))
+	    VHDX_ENTRY_OFF(entry) && !is_theirs)
 		vhdx_space_release(v, VHDX_ENTRY_OFF(entry), v->params.block_size / VD_MIB);
 	return 0;
 }
 
-/* The entry as it is now; *is_zero: it reads as zero already and holds no space worth freeing. */
-static int look(struct vhdx *v, uint64_t block, enum vhdx_state *state, bool *is_zero,
-		struct vd_error *err)
+/*
+ * The state as it is now. *is_done: nothing is to be done. That an absent block reads as zero is
+ * enough for both calls; UNMAPPED and UNDEFINED may read as anything elsewhere (MS-VHDX 2.5.1.1)
+ * and may still own space, so write-zeroes makes them ZERO.
+ */
+static int look(struct vhdx *v, uint64_t block, uint32_t flags, enum vhdx_state *state,
+		bool *is_done, struct vd_error *err)
 {
 	uint64_t entry = 0;
 	int ret = vhdx_word_get(v, vhdx_block_entry_off(v, block), &entry, err);
@@ -41,7 +46,12 @@ static int look(struct vhdx *v, uint64_t block, enum vhdx_state *state, bool *is
 	if (!ret)
 		ret = vhdx_entry_check(v, block, entry, err);
 	*state = VHDX_ENTRY_STATE(entry);
-	*is_zero = !vhdx_is_stored(*state) && !(*state == VHDX_NOT_PRESENT && v->params.has_parent);
+	if (vhdx_is_stored(*state))
+		*is_done = false;
+	else if (*state == VHDX_NOT_PRESENT)
+		*is_done = !v->params.has_parent;
+	else
+		*is_done = *state == VHDX_ZERO || (flags & VD_FORMAT_ZERO_DISCARD);
 	return ret;
 }
 
@@ -96,14 +106,19 @@ static int discard_in_place(struct vhdx *v, uint64_t start, uint64_t length, str
 	int ret;
 
 	while (length) {
+		uint64_t file_len = atomic_load(&v->file_len);
+
 		ret = vhdx_resolve(v, start, length, VD_ACCESS_READ, &m, err);
 		if (ret)
 			return ret;
-		if (m.state == VD_STATE_DATA) {
+		/* What a block has behind the end of the file reads as zero already. */
+		if (m.state == VD_STATE_DATA && m.io_offset < file_len) {
+			uint64_t n = vd_min64(m.length, file_len - m.io_offset);
+
 			ret = vhdx_session_begin(v, VHDX_SESSION_DATA, err);
 			/* Where the host can't, the old data stays: it's only a hint. */
 			if (!ret)
-				ret = vd_io_punch(v->file, m.io_offset, m.length, err);
+				ret = vd_io_punch(v->file, m.io_offset, n, err);
 			if (ret == VD_EUNSUPPORTED)
 				ret = 0;
 			atomic_store_explicit(&v->has_unsynced, true, memory_order_seq_cst);
@@ -122,13 +137,15 @@ static int zero_in_block(struct vhdx *v, uint64_t block, uint64_t start, uint64_
 {
 	bool is_whole = start == block << v->geo.block_bits && n == vhdx_block_bytes(v, block);
 	bool keeps = v->is_fixed || v->params.leave_allocated || (flags & VD_ZERO_KEEP_SPACE);
-	bool is_zero;
+	bool is_done;
 	enum vhdx_state state;
-	int ret = look(v, block, &state, &is_zero, err);
+	int ret = look(v, block, flags, &state, &is_done, err);
 
-	if (ret || is_zero)
+	if (ret || is_done)
 		return ret;
-	if (is_whole && !(keeps && vhdx_is_stored(state))) {
+	/* A block that is neither stored nor the parent's reads as zero as a whole. */
+	if ((is_whole && !(keeps && vhdx_is_stored(state))) ||
+	    (!vhdx_is_stored(state) && state != VHDX_NOT_PRESENT)) {
 		ret = vhdx_session_begin(v, VHDX_SESSION_DATA, err);
 		return ret ? ret : zero_whole(v, block, err);
 	}

@@ -20,7 +20,7 @@
  * pending block or the place of a partial one. */
 enum { TOKEN_IN_PLACE = 0, TOKEN_PENDING = 1, TOKEN_SET_BITS = 2 };
 
-#define MAX_TRIES 8 /* commits to make room for one change; one is enough but for races */
+#define MAX_TRIES 1000 /* commits to make room for one change; one is enough but for races */
 
 static struct vhdx_pending **bucket(struct vhdx *v, uint64_t block)
 {
@@ -46,14 +46,18 @@ static void unlink_pending(struct vhdx *v, struct vhdx_pending *p)
 		*at = p->next;
 }
 
-void vhdx_pending_kill(struct vhdx *v, uint64_t block)
+bool vhdx_pending_kill(struct vhdx *v, uint64_t block)
 {
 	struct vhdx_pending *p = find_pending(v, block);
+	bool is_theirs = p && p->is_anchor && !p->is_published;
 
+	if (is_theirs)
+		p->is_anchor = false;
 	if (p && p->is_published) {
 		p->is_dead = true;
 		unlink_pending(v, p);
 	}
+	return is_theirs;
 }
 
 void vhdx_pending_free(struct vhdx *v)
@@ -204,7 +208,8 @@ static int publish(struct vhdx *v, struct vhdx_txn *txn, const struct vd_mapping
 		return 0;
 	if (state == VHDX_PARTIAL && !is_whole(v, m, p->block))
 		return publish_partial(v, txn, m, p->block, 0, err);
-	if (state == VHDX_NOT_PRESENT && v->params.has_parent && !is_whole(v, m, p->block))
+	if (state == VHDX_NOT_PRESENT && v->params.has_parent && !is_whole(v, m, p->block) &&
+	    !VD_SABOTAGED(F1_FULL))
 		ret = publish_partial(v, txn, m, p->block, p->off | VHDX_PARTIAL, err);
 	else
 		vhdx_txn_set(v, txn, at, p->off | VHDX_PRESENT);
@@ -245,6 +250,7 @@ int vhdx_release_write(struct vhdx *v, struct vd_mapping *m, bool is_written, st
 		return 0;
 	if (!VD_SABOTAGED(LOCK))
 		pthread_mutex_lock(&v->map_lock);
+	is_written |= VD_SABOTAGED(F1_FAILED);
 	for (int i = 0; is_written && i < MAX_TRIES; i++) {
 		if (m->token[0] == TOKEN_PENDING)
 			ret =
@@ -319,7 +325,7 @@ static int zero_pending(struct vhdx *v, struct vhdx_pending *p, bool is_mine, st
 		pthread_cond_broadcast(&v->map_cond);
 		return ret;
 	}
-	while (p->is_zeroing && !ret)
+	while (p->is_zeroing && !ret && !VD_SABOTAGED(F1_WAIT))
 		ret = vd_deadline_wait(&v->map_cond, &v->map_lock, err);
 	if (!ret && p->zero_result)
 		ret = vd_error_set(err, p->zero_result, 0, p->off,
@@ -412,6 +418,10 @@ static int resolve_stored(struct vhdx *v, uint64_t block, struct vd_mapping *m, 
 	ret = vhdx_bitmap_run(v, m->start >> v->geo.sector_bits, m->length >> v->geo.sector_bits,
 			      &is_here, &n_same, err);
 	if (!ret && (!is_here || n_same < m->length >> v->geo.sector_bits)) {
+		/* What a commit will hold is looked over before the caller writes anything. */
+		pthread_mutex_lock(&v->map_lock);
+		ret = vhdx_space_build(v, err);
+		pthread_mutex_unlock(&v->map_lock);
 		m->token[0] = TOKEN_SET_BITS;
 		m->token[1] = block;
 		m->token[2] = off;

@@ -271,10 +271,12 @@ struct vd_finding {
 typedef void (*vd_finding_fn)(void *user, const struct vd_finding *finding);
 /**
  * Check every rule of the image's format without changing a byte; a dirty log is replayed in
- * memory. Findings come through `fn` as they are found, VD_FINDING_ERROR for broken rules. Returns
- * 0 when the check itself could be done, however much it found; *n_errors (may be NULL) counts
- * findings of VD_FINDING_ERROR. Opens the image by itself, so that it works on images that
- * vd_disk_open refuses. Only opts->flags, format and the parent settings are used.
+ * memory. Findings come through `fn` once all have been found, VD_FINDING_ERROR for broken rules.
+ * Returns 0 when the check itself could be done, however much it found; *n_errors (may be NULL)
+ * counts findings of VD_FINDING_ERROR. VD_EBUSY, and no findings: another program has the image
+ * open for writing, or (one that takes no locks) wrote to it meanwhile. Opens the image by itself,
+ * so that it works on images that vd_disk_open refuses. Only opts->flags, format and the parent
+ * settings are used.
  */
 VD_API int vd_disk_check(const char *path, const struct vd_open_opts *opts, vd_finding_fn fn,
 			 void *user, uint64_t *n_errors, struct vd_error *err);
