@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/alloc.h"
 #include "disk/disk.h"
@@ -13,8 +14,12 @@ bool vd_path_from_hint(const char *hint, char *path, size_t size)
 {
 	size_t n = 0;
 
-	/* "d:\folder", "\\server\share" and "\\?\Volume{...}" are places of Windows. "\folder" is
-	 * how a VHDX made on this host writes "/folder". */
+	/* "d:\folder", "\\server\share", "\\?\d:\folder" and "\\?\Volume{...}" are places of
+	 * Windows.
+	 * "\\?\folder" is how a VHDX made on such a host as this one writes "/folder". */
+	if (strncmp(hint, "\\\\?\\", 4) == 0 && hint[4] && hint[5] != ':' &&
+	    strncasecmp(hint + 4, "Volume{", 7) != 0 && strncasecmp(hint + 4, "UNC\\", 4) != 0)
+		hint += 3;
 	if ((hint[0] == '\\' && hint[1] == '\\') || (hint[0] && hint[1] == ':'))
 		return false;
 	for (; *hint; hint++) {

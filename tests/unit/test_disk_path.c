@@ -30,6 +30,10 @@ static void hints_become_paths(void **state)
 	assert_false(vd_path_from_hint("d:\\base.vhdx", path, sizeof(path)));
 	assert_false(vd_path_from_hint("\\\\?\\d:\\base.vhdx", path, sizeof(path)));
 	assert_false(vd_path_from_hint("\\\\server\\share\\base.vhdx", path, sizeof(path)));
+	assert_false(vd_path_from_hint("\\\\?\\Volume{1}\\base.vhdx", path, sizeof(path)));
+	assert_false(vd_path_from_hint("\\\\?\\UNC\\server\\base.vhdx", path, sizeof(path)));
+	assert_true(vd_path_from_hint("\\\\?\\srv\\base.vhdx", path, sizeof(path)));
+	assert_string_equal(path, "/srv/base.vhdx");
 	assert_true(vd_path_from_hint("\\srv\\base.vhdx", path, sizeof(path)));
 	assert_string_equal(path, "/srv/base.vhdx");
 	assert_false(vd_path_from_hint("", path, sizeof(path)));

@@ -53,8 +53,7 @@ static void check_paths(struct vhdx_checker *c, const struct vd_parent_hint *hin
 		vhdx_report(c, VD_FINDING_WARNING, "vhdx-locator-volume-path", KEYS, at,
 			    "a path that begins with \"\\\\?\\Volume{\"", "volume_path is \"%s\"",
 			    volume);
-	/* Our own images have "\folder\image" here: no place of Windows, but one of this host. */
-	if (absolute[0] && absolute[0] != '\\')
+	if (absolute[0] && strncmp(absolute, "\\\\?\\", 4) != 0)
 		vhdx_report(c, VD_FINDING_WARNING, "vhdx-locator-absolute-path", KEYS, at,
 			    "a path that begins with \"\\\\?\\\"", "absolute_win32_path is \"%s\"",
 			    absolute);

@@ -116,8 +116,8 @@ static bool put_path(char *out, size_t size, const char *prefix, const char *pat
 }
 
 /* The relative path is tried first by everybody, and survives that both images move together. The
- * absolute one is for libvhdi, which knows no other: it is no path of Windows, but its last part
- * is what libvhdi looks for beside the child. */
+ * absolute one is for libvhdi, which knows no other and looks for its last part beside the child:
+ * "\\?\srv\base.vhdx" has the form that MS-VHDX 2.6.2.6.3 asks for, but names no drive. */
 static int plan_parent(struct plan *plan, const struct vd_format_parent *parent,
 		       struct vd_error *err)
 {
@@ -138,7 +138,7 @@ static int plan_parent(struct plan *plan, const struct vd_format_parent *parent,
 				    "without a backslash and shorter than %zu bytes",
 				    relative, sizeof(hint->relative_path) - 2);
 	if (*absolute)
-		put_path(hint->absolute_win32_path, sizeof(hint->absolute_win32_path), "",
+		put_path(hint->absolute_win32_path, sizeof(hint->absolute_win32_path), "//?",
 			 absolute);
 	if (!hint->relative_path[0] && !hint->absolute_win32_path[0])
 		return vd_error_set(err, VD_EINVAL, 0, VD_NO_OFFSET,
