@@ -9,9 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__has_include) && __has_include(<sanitizer/asan_interface.h>)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(at, n)   ((void)(at), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(at, n) ((void)(at), (void)(n))
+#endif
+
 #include <vdisk/error.h>
 
-#include "vhdxgen.h"
+#include "base/crc32c.h"
 
 const struct fuzz_target *const fuzz_targets[] = {
     &fuzz_headers, &fuzz_regions, &fuzz_metadata, &fuzz_locator, &fuzz_log,
@@ -64,11 +71,53 @@ static void uncount(void *p)
 	memory.now -= malloc_usable_size(p);
 }
 
+/*
+ * Large blocks are kept for the next request of the same size, poisoned meanwhile: a sanitizer
+ * maps each anew, and most of a run would be page faults.
+ */
+#define LARGE  32768u
+#define N_IDLE 32u
+static struct {
+	void *p;
+	size_t size;
+} idle[N_IDLE];
+
+static void *take_idle(size_t size)
+{
+	void *p;
+
+	for (size_t i = 0; i < N_IDLE; i++) {
+		if (!idle[i].p || idle[i].size != size)
+			continue;
+		p = idle[i].p;
+		idle[i].p = NULL;
+		ASAN_UNPOISON_MEMORY_REGION(p, size);
+		return p;
+	}
+	return NULL;
+}
+
+static void put_idle(void *p)
+{
+	static size_t next;
+	size_t i = next++ % N_IDLE;
+
+	if (idle[i].p) {
+		ASAN_UNPOISON_MEMORY_REGION(idle[i].p, idle[i].size);
+		free(idle[i].p);
+	}
+	idle[i].p = p;
+	idle[i].size = malloc_usable_size(p);
+	ASAN_POISON_MEMORY_REGION(p, idle[i].size);
+}
+
 static void *hook_alloc(void *user, size_t size)
 {
-	void *p = malloc(size);
+	void *p = size >= LARGE ? take_idle(size) : NULL;
 
 	(void)user;
+	if (!p)
+		p = malloc(size);
 	count(p);
 	return p;
 }
@@ -91,7 +140,10 @@ static void hook_release(void *user, void *old)
 {
 	(void)user;
 	uncount(old);
-	free(old);
+	if (old && malloc_usable_size(old) >= LARGE)
+		put_idle(old);
+	else
+		free(old);
 }
 
 void fuzz_init(void)
@@ -183,8 +235,7 @@ uint64_t fuzz_get(const uint8_t *at, size_t n_bytes)
 
 void fuzz_seal(uint8_t *bytes, size_t len, size_t field)
 {
-	fuzz_put(bytes + field, 0, 4);
-	fuzz_put(bytes + field, gen_crc32c(bytes, len), 4);
+	fuzz_put(bytes + field, vd_crc32c_without(bytes, len, field), 4);
 }
 
 bool fuzz_is_utf8(const char *text)

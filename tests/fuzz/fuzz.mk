@@ -25,6 +25,9 @@ $(B)/fuzz_replay: $(B)/tests/fuzz/fuzz_replay.o $(fuzz_obj) $(fuzz_support) $(li
 	$(call say,LINK)
 	$(q)$(CC) $(flags) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs)
 
+# The support is ours to trust: what it does need not be watched, and is to be quick.
+$(B)/tests/support/%.o: override CFLAGS += $(if $(findstring fuzzer,$(SAN)),-O2 -fno-sanitize=all)
+
 # Only in a build with SAN=fuzzer-no-link,...
 $(B)/tests/fuzz/main_%.o: tests/fuzz/fuzz_main.c $(B)/flags
 	@mkdir -p $(@D)
@@ -42,17 +45,19 @@ fuzz-deps: deps
 
 ## fuzz: run each fuzz target for FUZZ_SECONDS (60); FUZZ="log image" only these
 fuzz: fuzz-deps
-	@$(call fuzz_make,fuzz) SAN=fuzzer-no-link,address,undefined fuzz-programs
+	+@$(call fuzz_make,fuzz) SAN=fuzzer-no-link,address,undefined fuzz-programs
 	@B=$(abspath $(B)) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/fuzz.sh $(FUZZ)
 
 ## fuzz-planted: prove that planted bugs in the decoders are found, each within a minute
 fuzz-planted: fuzz-deps
-	@$(call fuzz_make,fuzz-planted) SAN=fuzzer-no-link,address,undefined CPPFLAGS=-DVD_SABOTAGE \
+	+@$(call fuzz_make,fuzz-planted) SAN=fuzzer-no-link,address,undefined CPPFLAGS=-DVD_SABOTAGE \
 		fuzz-programs
 	@B=$(abspath $(B)) tests/fuzz/planted.sh
 
+test-long: fuzz-planted coverage
+
 ## coverage: lines of the decoders that the corpora reach; fails below 90 %
 coverage: fuzz-deps
-	@$(call fuzz_make,coverage) LDFLAGS=-fprofile-instr-generate \
+	+@$(call fuzz_make,coverage) CFLAGS='-O0 -g' LDFLAGS=-fprofile-instr-generate \
 		CPPFLAGS='-fprofile-instr-generate -fcoverage-mapping' $(abspath $(B))/coverage/fuzz_replay
 	@B=$(abspath $(B)) tests/fuzz/coverage.sh

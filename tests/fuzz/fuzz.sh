@@ -21,7 +21,7 @@ for target in "$@"; do
 		-artifact_prefix="$found/$target.crash-" "$found/$target" \
 		"$TOP/tests/fuzz/corpus/$target" >"$log" 2>&1 || {
 		tail -n 60 "$log"
-		echo "fuzz: $target: broken by the input $(ls -t "$found/$target".crash-* | head -n 1)"
+		echo "fuzz: $target: broken by the input $(echo "$found/$target".crash-*)"
 		exit 1
 	}
 	n=$(sed -n 's/^stat::number_of_executed_units: //p' "$log")

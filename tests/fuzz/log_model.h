@@ -10,17 +10,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LOG_SECTORS    256u
-#define LOG_MAX_WRITES 4096u
+#define LOG_SECTORS_MAX 512u
+#define LOG_WRITES_MAX  4096u
 
 struct log_write {
 	uint64_t off, len;
-	bool is_data;
-	uint8_t page[4096];
+	const uint8_t *desc, *data; /* NULL: zeros */
 };
 
 struct log_model {
-	uint8_t *log; /* LOG_SECTORS of 4 KiB, borrowed */
+	uint8_t *log; /* n_sectors of 4 KiB, borrowed */
+	uint32_t n_sectors;
 	uint64_t log_off;
 	uint8_t log_id[16];
 	/* Answers */
@@ -33,6 +33,8 @@ struct log_model {
 };
 
 void log_model_read(struct log_model *model);
+/** What one write puts into its page. */
+void log_write_page(const struct log_write *write, uint8_t page[4096]);
 void log_model_free(struct log_model *model);
 
 #endif

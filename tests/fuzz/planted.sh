@@ -37,7 +37,7 @@ while read -r name target what; do
 			$((EPOCHSECONDS - start)) "$what" "${how##*/}"
 	fi
 	rm -rf "$scratch/new"
-done < <(sed -n 's|^\tVD_SABOTAGE_DECODE_\([A-Z_]*\), */\* \([a-z0-9]*\): \(.*\) \*/|\1 \2 \3|p' "$header")
+done < <(sed -n 's|^\tVD_SABOTAGE_DECODE_\([A-Z0-9_]*\), */\* \([a-z0-9]*\): \(.*\) \*/|\1 \2 \3|p' "$header")
 [ "$n" -gt 0 ] || { echo 'planted: the list in sabotage.h is empty'; exit 1; }
 echo "planted: $((n - n_missed)) of $n found"
 [ "$n_missed" -eq 0 ]

@@ -89,10 +89,10 @@ static void check_write(const struct store *image, bool is_clean)
 	disk = fuzz_open(io, VD_OPEN_WRITE, &rc);
 	FUZZ_CHECK(disk, "opening answers %d", rc);
 	rc = vd_disk_write(disk, bytes, sizeof(bytes), 9 * 2 * GEN_MIB + 4096, NULL);
-	FUZZ_CHECK(rc == 0 || !is_clean || vd_disk_sector_size(disk) == 4096,
-		   "a clean image refuses a write: %d", rc);
+	FUZZ_CHECK(rc == 0 || rc == VD_ENOSPC || !is_clean, "a clean image refuses a write: %d",
+		   rc);
 	rc = vd_disk_close(disk, NULL);
-	FUZZ_CHECK(rc == 0 || !is_clean, "closing answers %d", rc);
+	FUZZ_CHECK(rc == 0 || rc == VD_ENOSPC || !is_clean, "closing answers %d", rc);
 	if (is_clean)
 		FUZZ_CHECK(fuzz_check_image(io, &is_refused) == 0 && !is_refused,
 			   "a clean image isn't clean after a write");
@@ -182,4 +182,4 @@ static void seed(void)
 }
 
 const struct fuzz_target fuzz_bat = {
-    .name = "bat", .run = run, .record = RECORD, .head = 1, .seed = seed, .max_memory = 32 << 20};
+    .name = "bat", .run = run, .record = RECORD, .head = 1, .seed = seed, .max_memory = 48 << 20};

@@ -43,10 +43,10 @@ static void look(struct vd_disk *disk, bool is_clean)
 }
 
 /* Of a hostile image anything may fail; of a clean one only for want of space. */
-static void must(int rc, bool is_clean, const char *what)
+static void must(int rc, bool is_clean, const char *what, const struct vd_error *err)
 {
-	FUZZ_CHECK(rc == 0 || rc == VD_ENOSPC || !is_clean, "%s answers %d on a clean image", what,
-		   rc);
+	FUZZ_CHECK(rc == 0 || rc == VD_ENOSPC || !is_clean, "%s answers %d on a clean image: %s",
+		   what, rc, err->text);
 	FUZZ_CHECK(rc != VD_ENOMEM && rc != VD_EINVAL && rc != VD_EPOISONED, "%s answers %d", what,
 		   rc);
 }
@@ -54,24 +54,25 @@ static void must(int rc, bool is_clean, const char *what)
 /* Writes, zeros, discards; answers whether all went well. */
 static bool use(struct vd_disk *disk, bool is_clean, const uint8_t bytes[4096])
 {
+	struct vd_error err = VD_ERROR_INIT;
 	uint64_t size = vd_disk_size(disk), far = (size - 1) / 4096 * 4096 / 2;
 	size_t len = size < 4096 ? (size_t)size : 4096;
 	int rc, ret = 0;
 
 	far -= far % 4096;
-	ret |= rc = vd_disk_write(disk, bytes, len, 0, NULL);
-	must(rc, is_clean, "a write");
+	ret |= rc = vd_disk_write(disk, bytes, len, 0, &err);
+	must(rc, is_clean, "a write", &err);
 	if (far + len <= size) {
-		ret |= rc = vd_disk_write(disk, bytes, len, far, NULL);
-		must(rc, is_clean, "a write in the middle");
+		ret |= rc = vd_disk_write(disk, bytes, len, far, &err);
+		must(rc, is_clean, "a write in the middle", &err);
 	}
-	ret |= rc = vd_disk_flush(disk, NULL);
-	must(rc, is_clean, "a flush");
+	ret |= rc = vd_disk_flush(disk, &err);
+	must(rc, is_clean, "a flush", &err);
 	if (size > 16 * GEN_MIB) {
-		ret |= rc = vd_disk_discard(disk, 4 * GEN_MIB, 2 * GEN_MIB, NULL);
-		must(rc, is_clean, "a discard");
-		ret |= rc = vd_disk_write_zeroes(disk, 10 * GEN_MIB + 4096, 3 * GEN_MIB, 0, NULL);
-		must(rc, is_clean, "a zeroing");
+		ret |= rc = vd_disk_discard(disk, 4 * GEN_MIB, 2 * GEN_MIB, &err);
+		must(rc, is_clean, "a discard", &err);
+		ret |= rc = vd_disk_write_zeroes(disk, 10 * GEN_MIB + 4096, 3 * GEN_MIB, 0, &err);
+		must(rc, is_clean, "a zeroing", &err);
 	}
 	return ret == 0;
 }
@@ -109,6 +110,7 @@ static void write_to(struct vd_disk *reader, const struct store *image, bool is_
 {
 	struct store *copy = store_new(image);
 	struct vd_io *io = fuzz_io(copy, true);
+	struct vd_error err = VD_ERROR_INIT;
 	uint8_t bytes[4096];
 	struct vd_disk *disk;
 	bool is_refused, went_well = false;
@@ -122,8 +124,8 @@ static void write_to(struct vd_disk *reader, const struct store *image, bool is_
 		went_well = use(disk, is_clean, bytes);
 		if (went_well)
 			expect(disk, bytes);
-		rc = vd_disk_close(disk, NULL);
-		must(rc, is_clean, "closing");
+		rc = vd_disk_close(disk, &err);
+		must(rc, is_clean, "closing", &err);
 		went_well = went_well && rc == 0;
 	}
 	if (is_clean && went_well)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log: scan, view, replay. Input: a flag byte, then records of 16 bytes: an entry, a
+ * The log: scan, view, replay. Input: flags (bit 0: checksums are made right after the changes too;
+ * bit 1: a longer log), then records of 16 bytes: an entry, a
  * descriptor of the entry before it, or bytes to change in the finished log; checksums are made
  * right afterwards unless the entry says otherwise.
  * Property: a replay is accepted exactly if log_model, an independent reading of the
@@ -17,7 +18,6 @@
 #include "vhdxgen.h"
 
 #define LOG_OFF    GEN_MIB
-#define LOG_LEN    (1u << 20)
 #define TARGET_OFF (4 * GEN_MIB)
 #define FILE_LEN   (8 * GEN_MIB)
 #define MAX_FILE   (64 * GEN_MIB)
@@ -29,6 +29,7 @@
 struct world {
 	struct store *base; /* with the log */
 	uint8_t *log;
+	uint32_t log_len;
 	struct vhdx_header header;
 	struct log_model model;
 	uint64_t samples[N_SAMPLES]; /* pages to look at */
@@ -41,7 +42,7 @@ static struct gen_entry entry;
 static void emit(struct world *w)
 {
 	if (entry.seq)
-		gen_entry_emit(&entry, ID, w->base, LOG_OFF, LOG_LEN);
+		gen_entry_emit(&entry, ID, w->base, LOG_OFF, w->log_len);
 	memset(&entry, 0, sizeof(entry));
 }
 
@@ -51,8 +52,8 @@ static void begin_entry(struct world *w, struct feed *feed)
 
 	emit(w);
 	entry.descs = descs;
-	entry.at = (uint32_t)feed_int(feed, 1) * 4096;
-	entry.tail = (uint32_t)feed_int(feed, 1) * 4096 + (flags & 1);
+	entry.at = (uint32_t)feed_int(feed, 1) * 4096 % w->log_len;
+	entry.tail = (uint32_t)feed_int(feed, 1) * 4096 % w->log_len + (flags & 1);
 	entry.seq = feed_int(feed, 2);
 	if (flags & 2)
 		entry.seq |= 0xffffffff00000000;
@@ -93,28 +94,28 @@ static void add_desc(struct world *w, struct feed *feed, bool is_zero)
 	w->samples[w->n_samples++] = d->off + d->len;
 }
 
-static void change_log(uint8_t *log, struct feed *feed)
+static void change_log(const struct world *w, struct feed *feed)
 {
-	uint64_t width = feed_int(feed, 1) % 8 + 1, off = feed_int(feed, 4) % (LOG_LEN - 8);
+	uint64_t width = feed_int(feed, 1) % 8 + 1, off = feed_int(feed, 4) % (w->log_len - 8);
 	uint64_t value = feed_int(feed, 8);
 
 	feed_int(feed, 2);
-	fuzz_put(log + off, value, width);
+	fuzz_put(w->log + off, value, width);
 }
 
 /* Make right what the changes made wrong. */
-static void seal_entries(uint8_t *log)
+static void seal_entries(const struct world *w)
 {
-	for (uint32_t i = 0; i < LOG_SECTORS; i++) {
-		uint8_t *p = log + (size_t)i * 4096, *copy;
+	for (uint32_t i = 0; i < w->log_len / 4096; i++) {
+		uint8_t *p = w->log + (size_t)i * 4096, *copy;
 		size_t len = (size_t)fuzz_get(p + 8, 4);
 
-		if (memcmp(p, "loge", 4) != 0 || len < 4096 || len % 4096 || len > LOG_LEN)
+		if (memcmp(p, "loge", 4) != 0 || len < 4096 || len % 4096 || len > w->log_len)
 			continue;
 		copy = malloc(len);
 		FUZZ_CHECK(copy, "no memory");
 		for (size_t n = 0; n < len; n += 4096)
-			memcpy(copy + n, log + ((size_t)i * 4096 + n) % LOG_LEN, 4096);
+			memcpy(copy + n, w->log + ((size_t)i * 4096 + n) % w->log_len, 4096);
 		fuzz_seal(copy, len, 4);
 		memcpy(p + 4, copy + 4, 4);
 		free(copy);
@@ -128,6 +129,7 @@ static void build(struct world *w, struct feed *feed)
 	uint8_t id[16];
 
 	memset(ee, 0xee, sizeof(ee));
+	w->log_len = (flags & 2 ? 512 : 64) * 4096;
 	w->base = store_new(NULL);
 	store_truncate(w->base, FILE_LEN);
 	for (uint64_t i = 0; i < 64; i++)
@@ -143,25 +145,26 @@ static void build(struct world *w, struct feed *feed)
 			feed_int(feed, 8), feed_int(feed, 7);
 	}
 	emit(w);
-	w->log = malloc(LOG_LEN);
+	w->log = malloc(w->log_len);
 	FUZZ_CHECK(w->log, "no memory");
-	store_read(w->base, w->log, LOG_LEN, LOG_OFF);
+	store_read(w->base, w->log, w->log_len, LOG_OFF);
 	for (; again.n >= 16; feed_int(&again, 8), feed_int(&again, 8)) {
 		struct feed record = again;
 
 		if (feed_int(&record, 1) % 4 == 3)
-			change_log(w->log, &record);
+			change_log(w, &record);
 	}
 	if (flags & 1)
-		seal_entries(w->log);
-	store_write(w->base, w->log, LOG_LEN, LOG_OFF);
+		seal_entries(w);
+	store_write(w->base, w->log, w->log_len, LOG_OFF);
 	gen_guid(ID, id);
 	w->header = (struct vhdx_header){.seq = 1,
 					 .log_id = vd_guid_from_disk(id),
 					 .version = 1,
-					 .log_len = LOG_LEN,
+					 .log_len = w->log_len,
 					 .log_off = LOG_OFF};
-	w->model = (struct log_model){.log = w->log, .log_off = LOG_OFF};
+	w->model =
+	    (struct log_model){.log = w->log, .n_sectors = w->log_len / 4096, .log_off = LOG_OFF};
 	memcpy(w->model.log_id, id, 16);
 	log_model_read(&w->model);
 }
@@ -180,12 +183,8 @@ static void model_page(const struct world *w, uint64_t off, uint8_t page[4096])
 	for (size_t i = 0; i < w->model.n_writes; i++) {
 		const struct log_write *write = &w->model.writes[i];
 
-		if (off < write->off || off >= write->off + write->len)
-			continue;
-		if (write->is_data)
-			memcpy(page, write->page, 4096);
-		else
-			memset(page, 0, 4096);
+		if (off >= write->off && off < write->off + write->len)
+			log_write_page(write, page);
 	}
 }
 
@@ -218,7 +217,7 @@ static void check_apply(struct world *w, uint64_t view_len)
 {
 	struct store *copy = store_new(w->base);
 	struct vd_io *io = store_io(copy, true);
-	uint8_t *log = malloc(LOG_LEN);
+	uint8_t *log = malloc(w->log_len);
 	uint64_t first = 0;
 
 	for (int i = 0; i < 2; i++) {
@@ -236,11 +235,37 @@ static void check_apply(struct world *w, uint64_t view_len)
 	}
 	FUZZ_CHECK(store_hash(copy) == first, "a second replay changes the file");
 	check_content(w, io, "the replayed file");
-	store_read(copy, log, LOG_LEN, LOG_OFF);
-	FUZZ_CHECK(memcmp(log, w->log, LOG_LEN) == 0, "the replay changed the log");
+	store_read(copy, log, w->log_len, LOG_OFF);
+	FUZZ_CHECK(memcmp(log, w->log, w->log_len) == 0, "the replay changed the log");
 	free(log);
 	vd_io_close(io);
 	store_free(copy);
+}
+
+/* What the view calls a hole reads as zero. */
+static void check_holes(struct vd_io *view, uint64_t len)
+{
+	static const uint8_t zeros[4096];
+	uint64_t at = 0, start, end, allocated;
+
+	for (int i = 0; i < 200 && at < len; i++, at = end) {
+		uint8_t page[4096];
+
+		FUZZ_CHECK(vd_io_next_data(view, at, len, &start, &end, NULL) == 0, "next data");
+		FUZZ_CHECK(start >= at && end >= start && end <= len, "data [%llu, %llu)",
+			   (unsigned long long)start, (unsigned long long)end);
+		if (start == end)
+			end = len;
+		if (start - at < sizeof(page))
+			continue;
+		FUZZ_CHECK(vd_io_read(view, page, sizeof(page), at, NULL) == 0 &&
+			       memcmp(page, zeros, sizeof(page)) == 0,
+			   "the hole at %llu isn't zero", (unsigned long long)at);
+		FUZZ_CHECK(vd_io_read(view, page, sizeof(page), start - sizeof(page), NULL) == 0 &&
+			       memcmp(page, zeros, sizeof(page)) == 0,
+			   "the hole before %llu isn't zero", (unsigned long long)start);
+	}
+	FUZZ_CHECK(vd_io_allocated(view, &allocated, NULL) <= 0, "allocated");
 }
 
 static void check_world(struct world *w)
@@ -260,6 +285,7 @@ static void check_world(struct world *w)
 		if (!w->model.is_ambiguous) {
 			FUZZ_CHECK(len >= w->model.last_off, "shorter than the log says");
 			check_content(w, view, "the view");
+			check_holes(view, len);
 			if (len <= MAX_FILE)
 				check_apply(w, len);
 			fuzz_deep();
@@ -415,23 +441,27 @@ static void seed(void)
 	begin(0);
 	put_entry(0, 0, 0, 1, 128);
 	end("empty");
-	begin(0);
+	begin(2);
 	put_entry(0, 0, 0, 1, 128);
 	for (uint8_t i = 0; i < 130; i++)
 		put_desc(i % 3 == 0, 0, i, i * 7u, 1);
 	end("many");
 	begin(1);
 	put_run(0);
-	put_change(250 * 4096 + 24, 3, 4);
+	put_change(58 * 4096 + 24, 3, 4);
 	end("changed-count");
 	begin(1);
 	put_run(0);
-	put_change(251 * 4096 + 4092, 3, 4);
+	put_change(59 * 4096 + 4092, 3, 4);
 	end("changed-data");
 	begin(1);
 	put_run(0);
 	put_change(56, (uint64_t)130 << 40, 8);
 	end("changed-last");
+	begin(1);
+	put_run(0);
+	put_change(60 * 4096 + 64 + 32, 0x6f72657a, 4); /* "zero" */
+	end("changed-kind");
 	seed_targets();
 }
 

@@ -168,6 +168,10 @@ static void seed(void)
 	vhdxgen_add_item(&g, GEN_UNKNOWN, 69632, 16, 1);
 	vhdxgen_add_item(&g, GEN_UNKNOWN, 0, 0, 0);
 	seed_image("unknown", &g, 0);
+	g.item[5].off = (1 << 20) - 16; /* up to the last byte of the region */
+	seed_image("at-end", &g, 0);
+	g.item[5].off++;
+	seed_image("one-beyond", &g, 0);
 	g.n_extra_items = 4000;
 	seed_image("too-many", &g, 0);
 	vhdxgen_init_child(&g);
@@ -200,7 +204,7 @@ static void seed(void)
 	seed_image("overlap", &g, 0);
 	vhdxgen_item(&g, GEN_SIZE)->off = 4096;
 	seed_image("in-table", &g, 0);
-	vhdxgen_item(&g, GEN_SIZE)->off = (1 << 20) - 4;
+	vhdxgen_item(&g, GEN_SIZE)->off = (1 << 20) - 7; /* one byte too far */
 	vhdxgen_item(&g, GEN_SIZE)->len = 8;
 	seed_image("behind", &g, 0);
 	vhdxgen_item(&g, GEN_SIZE)->len = 2 << 20;

@@ -88,7 +88,7 @@ static void run(const uint8_t *data, size_t size)
 		if (copy && flags & 4)
 			bytes[12]++;
 		fuzz_seal(bytes, VHDX_REGIONS_SIZE, 4);
-		bytes[4] ^= flags >> copy & 1;
+		bytes[4] ^= (uint8_t)(flags >> copy & 1);
 		store_write(store, bytes, VHDX_REGIONS_SIZE, VHDX_REGIONS_OFF(copy));
 	}
 	if (flags & 8) {

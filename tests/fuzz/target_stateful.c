@@ -19,6 +19,7 @@
 #define MAX_CRASHES 4u
 #define MAX_OPS     64u
 #define SEED        77u
+#define SIZE        (4 * GEN_MIB + 4096 * 3)
 
 struct life {
 	struct store *made;   /* the image that it began with */
@@ -48,7 +49,7 @@ static void make_image(struct life *life, unsigned int kind)
 	life->made = store_new(NULL);
 	io = store_io(life->made, true);
 	memset(id, 0x1d, sizeof(id));
-	create.virtual_size = 6 * GEN_MIB + 4096 * 3;
+	create.virtual_size = SIZE;
 	create.block_size = 1u << 20 << (kind & 1);
 	create.log_size = 1 << 20;
 	create.logical_sector_size = kind & 2 ? 4096 : 512;
@@ -122,8 +123,8 @@ static struct op take_op(struct feed *feed, uint64_t size)
 	op.offset = op.how & 1 ? lba % 64 * (GEN_MIB / 8) : lba * 512;
 	op.offset %= size / 512 * 512;
 	op.len = op.how & 2 ? (len % 64 + 1) * (GEN_MIB / 8) : (len % 128 + 1) * 512;
-	if (op.kind < 2 && op.len > 2 * GEN_MIB)
-		op.len = 2 * GEN_MIB;
+	if (op.kind < 2 && op.len > GEN_MIB / 4)
+		op.len = GEN_MIB / 4;
 	if (op.len > size - op.offset)
 		op.len = size - op.offset;
 	return op;
@@ -338,7 +339,7 @@ static void run(const uint8_t *data, size_t size)
 		fuzz_patch(life.made, &changes);
 		fuzz_fix(life.made, 0);
 	} else {
-		life.model = model_new(6 * GEN_MIB + 4096 * 3, SEED);
+		life.model = model_new(SIZE, SEED);
 	}
 	io = store_io(life.made, false);
 	life.is_clean = fuzz_check_image(io, &is_refused) == 0 && !is_refused;

@@ -24,8 +24,8 @@ static const struct {
 	const char *name;
 	size_t least_deep;
 } least[] = {
-    {"headers", 8}, {"regions", 8}, {"metadata", 8},  {"locator", 6}, {"log", 12},
-    {"bat", 10},    {"image", 20},  {"stateful", 10}, {"probe", 6},   {"utf16", 6},
+    {"headers", 5}, {"regions", 12}, {"metadata", 5},  {"locator", 12}, {"log", 20},
+    {"bat", 24},    {"image", 20},   {"stateful", 24}, {"probe", 30},   {"utf16", 20},
 };
 
 static bool replay(const struct fuzz_target *target, const char *folder, const char *name)
