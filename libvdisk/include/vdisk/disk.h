@@ -218,10 +218,10 @@ enum vd_event_kind {
 	VD_EVENT_WILL_WRITE = 1, /**< before the first change of this opening that a guest can see;
 				    a non-zero answer refuses it with that code */
 	VD_EVENT_FLUSHED = 2,    /**< a flush with allocation changes is durable */
-	VD_EVENT_RESIZED = 3,    /**< start: old size, length: new size */
-	VD_EVENT_MOVED = 4,      /**< a block [start, start + length) has another place */
-	VD_EVENT_DISCARDED = 5,  /**< [start, start + length) was discarded or zeroed */
-	VD_EVENT_CLOSING = 6,    /**< before the last flush of vd_disk_close */
+	VD_EVENT_RESIZED = 3,    /**< start: old size, length: new size (nothing resizes yet) */
+	VD_EVENT_MOVED = 4, /**< [start, start + length) has another place (nothing moves yet) */
+	VD_EVENT_DISCARDED = 5, /**< [start, start + length) was discarded or zeroed */
+	VD_EVENT_CLOSING = 6,   /**< before the last flush of vd_disk_close */
 };
 struct vd_event {
 	enum vd_event_kind kind;
