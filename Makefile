@@ -131,10 +131,11 @@ test: deps
 	+@$(again) all test-programs $(if $(T),,variant-programs)
 	@B=$(abspath $(B)) tests/run $(if $(T),$(T),--sanitized)
 
-## test-long: the power-cut test with 100,000 states
+## test-long: the power-cut test with 100,000 states, and 20 minutes of random lives
 test-long: deps
 	+@$(again) all test-programs
-	@B=$(abspath $(B)) VD_CRASH_STATES=100000 VD_TEST_TIMEOUT=14400 tests/run fault/test_crash
+	@B=$(abspath $(B)) VD_CRASH_STATES=100000 VD_LIFECYCLE_SECONDS=1200 \
+		VD_TEST_TIMEOUT=14400 tests/run fault/test_crash fault/test_lifecycle
 
 ## sanitizers: only the sanitizer runs: unit tests under ASan and UBSan, threaded ones under TSan
 sanitizers: deps

@@ -288,6 +288,77 @@ static void bench_commits(const char *image)
 	close_disk(disk);
 }
 
+/* Threads that write and flush at once, each to blocks of its own. */
+struct storm {
+	struct vd_disk *disk;
+	uint64_t first;
+	int n_flushes;
+};
+
+static void *storm_loop(void *arg)
+{
+	struct storm *s = arg;
+	struct vd_error err = VD_ERROR_INIT;
+	uint64_t *buf = aligned_alloc(PIECE, PIECE);
+
+	for (int i = 0; i < s->n_flushes; i++) {
+		uint64_t block = s->first + (uint64_t)i;
+
+		for (size_t k = 0; k < PIECE / 8; k++)
+			buf[k] = block + 1;
+		if (vd_disk_write(s->disk, buf, PIECE, block << 21, &err) ||
+		    vd_disk_flush(s->disk, &err))
+			fail("write and flush", &err);
+	}
+	free(buf);
+	return NULL;
+}
+
+/* Flushes a second, each after an allocating write; what was written is read again. */
+static double time_storm(struct vd_disk *disk, uint64_t first, int n_threads, int n_flushes)
+{
+	struct vd_error err = VD_ERROR_INIT;
+	struct storm storms[16];
+	pthread_t thread[16];
+	uint64_t *buf = aligned_alloc(PIECE, PIECE);
+	double start = seconds(CLOCK_MONOTONIC), end;
+
+	for (int i = 0; i < n_threads; i++) {
+		storms[i] = (struct storm){disk, first + (uint64_t)(i * n_flushes), n_flushes};
+		if (pthread_create(&thread[i], NULL, storm_loop, &storms[i]))
+			fail("pthread_create", NULL);
+	}
+	for (int i = 0; i < n_threads; i++)
+		pthread_join(thread[i], NULL);
+	end = seconds(CLOCK_MONOTONIC);
+	for (uint64_t block = first; block < first + (uint64_t)(n_threads * n_flushes); block++)
+		if (vd_disk_read(disk, buf, PIECE, block << 21, &err) || buf[0] != block + 1 ||
+		    buf[PIECE / 8 - 1] != block + 1)
+			fail("what was written isn't there", &err);
+	free(buf);
+	return n_threads * n_flushes / (end - start);
+}
+
+static void bench_storm(const char *image)
+{
+	struct vd_disk *disk = open_disk(image, VD_OPEN_WRITE | VD_OPEN_DIRECT);
+	double one[64], many[64];
+	uint64_t block = 0;
+	char a[96], b[96];
+
+	for (int i = 0; i < n_rounds; i++) {
+		one[i] = time_storm(disk, block, 1, 160);
+		many[i] = time_storm(disk, block + 160, 16, 10);
+		block += 320;
+	}
+	double o = median(one, n_rounds), m = median(many, n_rounds);
+
+	snprintf(a, sizeof(a), "%.0f flushes/s", m);
+	snprintf(b, sizeof(b), "1 thread %.0f flushes/s", o);
+	row("flush storm: 16 threads write (allocating) and flush", a, b, m / o, "> 1x", m > o);
+	close_disk(disk);
+}
+
 /* Time to open an image whose 8 MiB log is full. */
 static void bench_replay(const char *image, const char *copy)
 {
@@ -372,6 +443,8 @@ int main(int argc, char **argv)
 		bench_huge(argv[2], strtoull(argv[3], NULL, 10));
 	else if (argc == 3 && !strcmp(argv[1], "commits"))
 		bench_commits(argv[2]);
+	else if (argc == 3 && !strcmp(argv[1], "storm"))
+		bench_storm(argv[2]);
 	else if (argc == 4 && !strcmp(argv[1], "replay"))
 		bench_replay(argv[2], argv[3]);
 	else if (argc == 4 && !strcmp(argv[1], "scatter"))
