@@ -31,7 +31,9 @@ if command -v qemu-io >/dev/null; then
 	exec 9>pipe
 	is_busy()
 	{
-		! "$V" check q.vhdx
+		if "$V" check q.vhdx; then
+			return 1
+		fi
 	}
 	wait_for is_busy
 	expect 5 "$V" check q.vhdx

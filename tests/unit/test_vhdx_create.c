@@ -192,7 +192,8 @@ static void child_knows_its_parent(void **state)
 	assert_int_equal(found.params.virtual_size, parent.virtual_size);
 	assert_string_equal(found.params.parent->linkage, "{d0010203-0000-0000-0000-000000000000}");
 	assert_string_equal(found.params.parent->relative_path, "..\\base\\my disk.vhdx");
-	assert_string_equal(found.params.parent->absolute_win32_path, "\\\\?\\srv\\base\\my disk.vhdx");
+	assert_string_equal(found.params.parent->absolute_win32_path,
+			    "\\\\?\\srv\\base\\my disk.vhdx");
 	/* The same disk in the eyes of a guest, but another file. */
 	assert_memory_equal(found.params.disk_id.b, parent.disk_id, 16);
 	assert_memory_not_equal(found.headers.slot[0].data_write_id.b, parent.data_write_id, 16);
