@@ -166,6 +166,28 @@ static void a_bitmap_in_the_log_takes_no_bits(void **state)
 	store_free(store);
 }
 
+/* Reserved bits of an entry mean nothing, so they don't make it another one. */
+static void reserved_bits_of_an_entry_lose_no_write(void **state)
+{
+	struct store *store = store_new(NULL);
+	struct vhdxgen g;
+	struct vd_disk *disk;
+	struct vd_io *io;
+	char sector[512] = {1}, found[512];
+
+	(void)state;
+	vhdxgen_init_child(&g);
+	g.bat[1].entry |= 0x4740;
+	vhdxgen_emit(&g, store);
+	disk = open_store(store, &io);
+	assert_int_equal(vd_disk_write(disk, sector, 512, 5 * BLOCK + 65536, NULL), 0);
+	assert_int_equal(vd_disk_read(disk, found, 512, 5 * BLOCK + 65536, NULL), 0);
+	assert_memory_equal(sector, found, 512);
+	assert_int_equal(vd_disk_close(disk, NULL), 0);
+	vd_io_close(io);
+	store_free(store);
+}
+
 static void a_log_at_its_last_number_is_followed_by_another(void **state)
 {
 	static const struct gen_desc desc[] = {{.off = 3 * GEN_MIB + 65536}};
@@ -328,6 +350,7 @@ int main(void)
 	    cmocka_unit_test(zeroes_leave_a_writer_its_anchor),
 	    cmocka_unit_test(bits_alone_commit_a_whole_length),
 	    cmocka_unit_test(a_bitmap_in_the_log_takes_no_bits),
+	    cmocka_unit_test(reserved_bits_of_an_entry_lose_no_write),
 	    cmocka_unit_test(a_log_at_its_last_number_is_followed_by_another),
 	    cmocka_unit_test(a_full_host_loses_no_page),
 	};

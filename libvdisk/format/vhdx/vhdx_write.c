@@ -224,15 +224,16 @@ static int publish(struct vhdx *v, struct vhdx_txn *txn, const struct vd_mapping
 static int publish_bits(struct vhdx *v, struct vhdx_txn *txn, const struct vd_mapping *m,
 			struct vd_error *err)
 {
-	uint64_t block = m->token[1], at = vhdx_block_entry_off(v, block);
+	uint64_t block = m->token[1], at = vhdx_block_entry_off(v, block), entry;
 	int ret = vhdx_txn_hold(v, txn, at, err);
 
 	if (ret)
 		return ret;
 	/* Else a discard of the block ran at the same time, and came last. */
-	if (vhdx_txn_get(txn, at) != (m->token[2] | VHDX_PARTIAL))
+	entry = vhdx_txn_get(txn, at);
+	if (VHDX_ENTRY_STATE(entry) != VHDX_PARTIAL || VHDX_ENTRY_OFF(entry) != m->token[2])
 		return 0;
-	if (is_whole(v, m, block)) {
+	if (is_whole(v, m, block) || VD_SABOTAGED(F1_PARTIAL)) {
 		vhdx_txn_set(v, txn, at, m->token[2] | VHDX_PRESENT);
 		return 0;
 	}
