@@ -52,7 +52,10 @@
 	X(REPLAY_DATA_ID, "a replay changes the DataWriteGuid")                                    \
 	X(REPLAY_EXTEND, "a replay doesn't make the file as long as the log asks")                 \
 	X(REPLAY_EARLY, "the log is declared empty before it is replayed")                         \
-	X(REGION_DIRECT, "unequal region tables are overwritten without the log")
+	X(REGION_DIRECT, "unequal region tables are overwritten without the log")                  \
+	X(REGION_ONE, "only one region table is brought into line")                                \
+	X(F1_PARTIAL, "a write to a part of a child's block that is here in part makes it whole")  \
+	X(PIN, "who reads a place isn't counted")
 
 #define VD_SABOTAGE_ENUM(name, what) VD_SABOTAGE_##name,
 enum vd_sabotage { VD_SABOTAGE_NONE = 0, VD_SABOTAGE_STEPS(VD_SABOTAGE_ENUM) VD_SABOTAGE_N };

@@ -2,6 +2,7 @@
 /* What surrounds the calls of a handle: listeners, deadlines, cancelling, counters. */
 #include <string.h>
 
+#include "base/sabotage.h"
 #include "disk/disk.h"
 
 int vd_disk_add_listener(struct vd_disk *disk, vd_event_fn fn, void *user, struct vd_error *err)
@@ -52,7 +53,8 @@ int vd_disk_announce_slow(struct vd_disk *disk, struct vd_error *err)
 		disk->is_announcing = true;
 		disk->announcer = pthread_self();
 		pthread_mutex_unlock(&disk->announce_lock);
-		ret = vd_disk_tell(disk, VD_EVENT_WILL_WRITE, 0, disk->size, err);
+		if (!VD_SABOTAGED(ANNOUNCE))
+			ret = vd_disk_tell(disk, VD_EVENT_WILL_WRITE, 0, disk->size, err);
 		pthread_mutex_lock(&disk->announce_lock);
 		disk->is_announcing = false;
 		atomic_store(&disk->was_announced, !ret);

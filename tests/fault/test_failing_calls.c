@@ -57,8 +57,6 @@ struct operation {
 	bool is_open_first; /* the handle is opened before the fault is armed */
 	bool (*prepare)(struct job *job);
 	bool (*run)(struct job *job); /* false: job->w.err holds the failure */
-	unsigned min_points[FAULT_N_CALLS];
-	unsigned min_memory;
 };
 
 static bool with(struct job *job, int rc, const struct vd_error *err)
@@ -175,6 +173,49 @@ static bool do_discard(struct job *job)
 	return workload_discard(&job->w, 0, 2 * MIB + 64 * KIB);
 }
 
+static bool do_map(struct job *job)
+{
+	struct vd_error err = VD_ERROR_INIT;
+	struct vd_extent extent;
+	int rc = 0;
+
+	for (uint64_t at = 0; at < SIZE && rc >= 0; at = extent.start + extent.length)
+		rc = vd_disk_map(job->w.disk, at, SIZE - at, &extent, &err);
+	return with(job, rc, &err);
+}
+
+static bool do_resolve(struct job *job)
+{
+	struct vd_error err = VD_ERROR_INIT;
+	struct vd_mapping mapping;
+	int rc = vd_disk_resolve(job->w.disk, 5 * MIB, 4096, VD_ACCESS_WRITE, &mapping, &err);
+
+	if (rc >= 0) /* never written: it stays what it was */
+		rc = vd_disk_release(job->w.disk, &mapping, VD_OUTCOME_FAILED, &err);
+	return with(job, rc, &err);
+}
+
+static bool do_probe(struct job *job)
+{
+	struct vd_error err = VD_ERROR_INIT;
+	const char *format = NULL;
+
+	return with(job, vd_probe(job->w.io, &format, &err), &err);
+}
+
+static bool do_look(struct job *job)
+{
+	struct vd_error err = VD_ERROR_INIT;
+	struct vd_open_opts opts = job->w.opts;
+	int rc;
+
+	opts.flags = VD_OPEN_LOOK;
+	rc = vd_disk_open_io(&job->w.disk, job->w.io, &opts, &err);
+	if (rc >= 0)
+		return do_map(job);
+	return with(job, rc, &err);
+}
+
 static bool do_flush(struct job *job)
 {
 	return workload_flush(&job->w);
@@ -199,36 +240,36 @@ static bool free_a_block(struct job *job)
 	       workload_write(&job->w, 0, 4096) && workload_flush(&job->w);
 }
 
-#define POINTS(r, w, s, t)                                                                         \
+#define BOTH(name, dirty, open, prepare, run)                                                      \
+	{name, &dynamic, dirty, open, prepare, run},                                               \
 	{                                                                                          \
-		r, w, s, t, 0, 0, 0                                                                \
-	}
-#define BOTH(name, dirty, open, prepare, run, points, memory)                                      \
-	{name, &dynamic, dirty, open, prepare, run, points, memory},                               \
-	{                                                                                          \
-		name " (child)", &differencing, dirty, open, prepare, run, points, memory          \
+		name " (child)", &differencing, dirty, open, prepare, run                          \
 	}
 
 static const struct operation operations[] = {
-    BOTH("open", false, false, NULL, do_open, POINTS(5, 0, 0, 0), 3),
-    BOTH("open, replay", true, false, NULL, do_open, POINTS(5, 3, 3, 0), 3),
-    BOTH("open read-only", false, false, NULL, do_open_read_only, POINTS(5, 0, 0, 0), 3),
-    BOTH("open read-only, dirty", true, false, NULL, do_open_read_only, POINTS(5, 0, 0, 0), 3),
-    BOTH("create", false, false, NULL, do_create, POINTS(0, 3, 1, 0), 0),
-    BOTH("check", true, false, NULL, do_check, POINTS(5, 0, 0, 0), 1),
-    BOTH("read", false, true, NULL, do_read, POINTS(1, 0, 0, 0), 0),
-    BOTH("count blocks", false, true, NULL, do_count, POINTS(0, 0, 0, 0), 0),
-    BOTH("first write, new block", false, true, NULL, do_write_new, POINTS(0, 2, 1, 0), 0),
-    BOTH("write, new block", false, true, do_write_over, do_write_new, POINTS(0, 1, 0, 0), 0),
-    BOTH("write, freed block", false, true, free_a_block, do_write_new, POINTS(0, 1, 0, 0), 0),
-    BOTH("write over", false, true, do_write_new, do_write_over, POINTS(0, 1, 0, 0), 0),
-    BOTH("write, unaligned", false, true, do_write_new, do_write_unaligned, POINTS(0, 1, 0, 0), 0),
-    BOTH("zero", false, true, do_write_new, do_zero, POINTS(0, 0, 0, 0), 0),
-    BOTH("zero, keep space", false, true, do_write_new, do_zero_keep, POINTS(0, 0, 0, 0), 0),
-    BOTH("discard", false, true, do_write_new, do_discard, POINTS(0, 0, 0, 0), 0),
-    BOTH("flush", false, true, make_changes, do_flush, POINTS(0, 1, 2, 0), 0),
-    BOTH("flush, nothing to do", false, true, NULL, do_flush, POINTS(0, 0, 0, 0), 0),
-    BOTH("close", false, true, make_changes, do_close, POINTS(0, 2, 4, 0), 0),
+    BOTH("open", false, false, NULL, do_open),
+    BOTH("open, replay", true, false, NULL, do_open),
+    BOTH("open read-only", false, false, NULL, do_open_read_only),
+    BOTH("open read-only, dirty", true, false, NULL, do_open_read_only),
+    BOTH("create", false, false, NULL, do_create),
+    BOTH("check", true, false, NULL, do_check),
+    BOTH("read", false, true, NULL, do_read),
+    BOTH("map", false, true, NULL, do_map),
+    BOTH("look and map", true, false, NULL, do_look),
+    BOTH("probe", false, false, NULL, do_probe),
+    BOTH("resolve and release", false, true, NULL, do_resolve),
+    BOTH("count blocks", false, true, NULL, do_count),
+    BOTH("first write, new block", false, true, NULL, do_write_new),
+    BOTH("write, new block", false, true, do_write_over, do_write_new),
+    BOTH("write, freed block", false, true, free_a_block, do_write_new),
+    BOTH("write over", false, true, do_write_new, do_write_over),
+    BOTH("write, unaligned", false, true, do_write_new, do_write_unaligned),
+    BOTH("zero", false, true, do_write_new, do_zero),
+    BOTH("zero, keep space", false, true, do_write_new, do_zero_keep),
+    BOTH("discard", false, true, do_write_new, do_discard),
+    BOTH("flush", false, true, make_changes, do_flush),
+    BOTH("flush, nothing to do", false, true, NULL, do_flush),
+    BOTH("close", false, true, make_changes, do_close),
 };
 
 static void print_finding(void *user, const struct vd_finding *finding)
@@ -390,10 +431,52 @@ static unsigned strike_all(const struct operation *op, enum fault_call call, int
 	return n;
 }
 
+/*
+ * The committed numbers: a line an operation, "NAME: 7 read, 0 write, ..., 14 memory". Where there
+ * are fewer now, calls have moved out of the test's sight (or the library needs fewer: then the
+ * file is made anew from the lines that this test prints).
+ */
+static void hold_minimum(const struct operation *op, const unsigned *points, unsigned memory)
+{
+	const char *top = getenv("TOP");
+	char path[4096], wanted[300], now[300];
+	bool is_there = false;
+	int n = snprintf(now, sizeof(now), "%s:", op->name);
+	FILE *file;
+
+	for (enum fault_call call = 0; call <= FAULT_N_CALLS; call++)
+		n += snprintf(now + n, sizeof(now) - (size_t)n, " %u %s,",
+			      call < FAULT_N_CALLS ? points[call] : memory, fault_call_name(call));
+	now[n - 1] = '\0';
+	print_message("%s\n", now);
+	snprintf(path, sizeof(path), "%s/tests/fault/injection_points.txt", top ? top : ".");
+	file = fopen(path, "r");
+	if (!file)
+		fail_msg("%s can't be read (TOP is the source tree)", path);
+	while (fgets(wanted, sizeof(wanted), file)) {
+		size_t len = strlen(op->name);
+		char *at = wanted + len;
+
+		if (strncmp(wanted, op->name, len) != 0 || *at++ != ':')
+			continue;
+		is_there = true;
+		for (enum fault_call call = 0; call <= FAULT_N_CALLS; call++) {
+			unsigned long least = strtoul(at, &at, 10);
+
+			if ((call < FAULT_N_CALLS ? points[call] : memory) < least)
+				fail_msg("%s: only %s; there were %s", op->name, now, wanted);
+			at = strchr(at, ',') ? strchr(at, ',') + 1 : at;
+		}
+	}
+	fclose(file);
+	if (!is_there)
+		fail_msg("%s has no line of '%s'", path, op->name);
+}
+
 static void test_operation(void **state)
 {
 	const struct operation *op = *state;
-	unsigned points[FAULT_N_CALLS], memory;
+	unsigned points[FAULT_N_CALLS], memory, all = 0;
 
 	for (enum fault_call call = 0; call < FAULT_N_CALLS; call++) {
 		points[call] = strike_all(op, call, EIO, false);
@@ -406,13 +489,10 @@ static void test_operation(void **state)
 	}
 	memory = strike_all(op, FAULT_N_CALLS, 0, false);
 	strike_all(op, FAULT_N_CALLS, 0, true);
-	print_message("%s: ", op->name);
 	for (enum fault_call call = 0; call < FAULT_N_CALLS; call++)
-		print_message("%u %s, ", points[call], fault_call_name(call));
-	print_message("%u memory\n", memory);
-	for (enum fault_call call = 0; call < FAULT_N_CALLS; call++)
-		assert_true(points[call] >= op->min_points[call]);
-	assert_true(memory >= op->min_memory);
+		all += points[call];
+	print_message("count: injection points, %s %u\n", op->name, all + memory);
+	hold_minimum(op, points, memory);
 }
 
 /* Content in blocks 0 to 3, flushed; the dirty twin has a log to replay. */

@@ -26,6 +26,7 @@ struct change {
 	uint64_t first, end; /* LBA */
 	uint32_t generation;
 	bool is_open, is_unsure;
+	uint64_t done; /* it was the n-th to be complete; 0: it isn't */
 };
 
 struct model {
@@ -36,6 +37,7 @@ struct model {
 	size_t n_pages;
 	struct change *changes; /* since the last flush, and unsure ones */
 	size_t n_changes, cap_changes;
+	uint64_t n_done;
 };
 
 static void *must(void *p)
@@ -78,6 +80,7 @@ struct model *model_copy(const struct model *model)
 
 	for (size_t i = 0; i < model->n_pages; i++)
 		*page_get(copy, model->pages[i]->mib) = *model->pages[i];
+	copy->n_done = model->n_done;
 	copy->n_changes = copy->cap_changes = model->n_changes;
 	if (copy->n_changes) {
 		copy->changes = must(malloc(copy->n_changes * sizeof(*copy->changes)));
@@ -117,7 +120,7 @@ static struct change *change_add(struct model *model, uint64_t offset, uint64_t 
 		    must(realloc(model->changes, model->cap_changes * sizeof(*model->changes)));
 	}
 	model->changes[model->n_changes] = (struct change){
-	    offset / STAMP_SECTOR, (offset + len) / STAMP_SECTOR, generation, false, false};
+	    offset / STAMP_SECTOR, (offset + len) / STAMP_SECTOR, generation, false, false, 0};
 	return &model->changes[model->n_changes++];
 }
 
@@ -138,6 +141,7 @@ void model_done(struct model *model, uint64_t offset, uint64_t len, uint32_t gen
 		    change->generation != generation)
 			continue;
 		change->is_open = false;
+		change->done = ++model->n_done;
 		break;
 	}
 	for (uint64_t lba = offset / STAMP_SECTOR; lba < (offset + len) / STAMP_SECTOR; lba++)
@@ -157,30 +161,50 @@ void model_unsure(struct model *model, uint64_t offset, uint64_t len, uint32_t g
 	change_add(model, offset, len, generation)->is_unsure = true;
 }
 
+static bool is_settled(const struct change *change, uint64_t ticket)
+{
+	return !change->is_unsure && change->done && change->done <= ticket;
+}
+
+static void keep(struct change change, struct change **kept, size_t *n_kept)
+{
+	*kept = must(realloc(*kept, (*n_kept + 1) * sizeof(**kept)));
+	(*kept)[(*n_kept)++] = change;
+}
+
 /* What later writes, from change `next` on, leave of an unsure one, is kept behind `kept`. */
-static void keep_unsure(struct model *model, struct change unsure, size_t next, size_t n,
+static void keep_unsure(struct model *model, struct change unsure, size_t next, uint64_t ticket,
 			struct change **kept, size_t *n_kept)
 {
-	for (; next < n && unsure.first < unsure.end; next++) {
+	for (; next < model->n_changes && unsure.first < unsure.end; next++) {
 		const struct change *later = &model->changes[next];
 
-		if (later->is_unsure || later->first >= unsure.end || later->end <= unsure.first)
+		if (!is_settled(later, ticket) || later->first >= unsure.end ||
+		    later->end <= unsure.first)
 			continue;
 		if (later->end < unsure.end) {
 			struct change rest = unsure;
 
 			rest.first = later->end;
-			keep_unsure(model, rest, next + 1, n, kept, n_kept);
+			keep_unsure(model, rest, next + 1, ticket, kept, n_kept);
 		}
 		unsure.end = later->first > unsure.first ? later->first : unsure.first;
 	}
-	if (unsure.first >= unsure.end)
-		return;
-	*kept = must(realloc(*kept, (*n_kept + 1) * sizeof(**kept)));
-	(*kept)[(*n_kept)++] = unsure;
+	if (unsure.first < unsure.end)
+		keep(unsure, kept, n_kept);
+}
+
+uint64_t model_flush_begin(const struct model *model)
+{
+	return model->n_done;
 }
 
 void model_flushed(struct model *model)
+{
+	model_flush_end(model, model->n_done);
+}
+
+void model_flush_end(struct model *model, uint64_t ticket)
 {
 	struct change *kept = NULL;
 	size_t n_kept = 0;
@@ -189,13 +213,17 @@ void model_flushed(struct model *model)
 		const struct change *change = &model->changes[i];
 
 		if (change->is_unsure) {
-			keep_unsure(model, *change, i + 1, model->n_changes, &kept, &n_kept);
+			keep_unsure(model, *change, i + 1, ticket, &kept, &n_kept);
+			continue;
+		}
+		if (!is_settled(change, ticket)) {
+			keep(*change, &kept, &n_kept);
 			continue;
 		}
 		for (uint64_t lba = change->first; lba < change->end; lba++) {
 			struct mpage *page = page_get(model, lba / PER_MIB);
 
-			page->flushed[lba % PER_MIB] = page->now[lba % PER_MIB];
+			page->flushed[lba % PER_MIB] = change->generation;
 		}
 	}
 	free(model->changes);

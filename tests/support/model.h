@@ -32,6 +32,9 @@ void model_write(struct model *model, uint64_t offset, uint64_t len, uint32_t ge
 void model_unsure(struct model *model, uint64_t offset, uint64_t len, uint32_t generation);
 /** A flush that all changes so far came before is complete. */
 void model_flushed(struct model *model);
+/** A flush begins; what is done by now is settled when it ends, changes beside it are not. */
+uint64_t model_flush_begin(const struct model *model);
+void model_flush_end(struct model *model, uint64_t ticket);
 /** The value that a reader sees now (where nothing is unsure). */
 uint32_t model_now(const struct model *model, uint64_t lba);
 

@@ -30,6 +30,7 @@ struct record {
 	struct entry *entries;
 	size_t n, cap;
 	unsigned sync_us;
+	bool cant_punch;
 };
 
 static void *must(void *p)
@@ -62,6 +63,11 @@ void record_free(struct record *record)
 void record_slow_sync(struct record *record, unsigned microseconds)
 {
 	record->sync_us = microseconds;
+}
+
+void record_refuse_punch(struct record *record)
+{
+	record->cant_punch = true;
 }
 
 size_t record_now(struct record *record)
@@ -173,6 +179,11 @@ static int rec_zero(void *state, uint64_t offset, uint64_t len)
 	return 0;
 }
 
+static int rec_punch(void *state, uint64_t offset, uint64_t len)
+{
+	return ((struct record *)state)->cant_punch ? -EOPNOTSUPP : rec_zero(state, offset, len);
+}
+
 static int rec_next_data(void *state, uint64_t offset, uint64_t *start, uint64_t *end)
 {
 	return store_next_data(((struct record *)state)->store, offset, start, end) ? 0 : -ENXIO;
@@ -193,7 +204,7 @@ struct vd_io *record_io(struct record *record)
 	    .length = rec_length,
 	    .truncate = rec_truncate,
 	    .close = rec_close,
-	    .punch = rec_zero,
+	    .punch = rec_punch,
 	    .zero = rec_zero,
 	    .next_data = rec_next_data,
 	};
@@ -249,7 +260,9 @@ size_t crash_n_pending(const struct crash *crash)
 /* Some of its sectors: a run from the front, a run to the end, or each by itself. */
 static void apply_torn(struct store *store, const struct entry *e, uint64_t *random)
 {
-	uint64_t n = (e->len + SECTOR - 1) / SECTOR, how = rnd_below(random, 3);
+	/* A header may be cut anywhere, its checksum has to tell; sectors of the rest are whole. */
+	uint64_t unit = e->offset < 192u << 10 ? 16 : SECTOR;
+	uint64_t n = (e->len + unit - 1) / unit, how = rnd_below(random, 3);
 	uint64_t cut = n ? rnd_below(random, n + 1) : 0;
 
 	if (e->kind == K_TRUNCATE) {
@@ -263,9 +276,9 @@ static void apply_torn(struct store *store, const struct entry *e, uint64_t *ran
 
 		if (!is_there)
 			continue;
-		part.offset += i * SECTOR;
-		part.len = part.len - i * SECTOR < SECTOR ? part.len - i * SECTOR : SECTOR;
-		part.data = e->data ? e->data + i * SECTOR : NULL;
+		part.offset += i * unit;
+		part.len = part.len - i * unit < unit ? part.len - i * unit : unit;
+		part.data = e->data ? e->data + i * unit : NULL;
 		apply(store, &part);
 	}
 }
@@ -283,7 +296,7 @@ struct store *crash_state(struct crash *crash, enum crash_kind kind, uint64_t *r
 
 		if (kind == CRASH_PREFIX || (kind == CRASH_LAST && !is_last))
 			apply(state, e);
-		else if (kind == CRASH_LAST || (kind == CRASH_TORN && rnd_below(random, 3) == 0))
+		else if (kind == CRASH_LAST || (kind == CRASH_TORN && rnd(random) & 1))
 			apply_torn(state, e, random);
 		else if (rnd(random) & 1)
 			apply(state, e);

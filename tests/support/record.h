@@ -26,6 +26,8 @@ void record_free(struct record *record);
 struct vd_io *record_io(struct record *record);
 /** Let each sync take that long, so that threads meet in it. */
 void record_slow_sync(struct record *record, unsigned microseconds);
+/** A host that can't punch holes: space that is used again has to be zeroed. */
+void record_refuse_punch(struct record *record);
 /** Entries in the log so far: a moment in time. Thread-safe. */
 size_t record_now(struct record *record);
 /** One line a log entry, for a failure's report. */

@@ -41,10 +41,13 @@ struct scene {
 	uint64_t first_hash; /* content before the recording, and its DataWriteGuid */
 	uint8_t first_id[16];
 	const char *step;
+	struct scene_batch *batch; /* files that QEMU is yet to see */
 };
 
 /** Remember scene->state as what was there before. */
 void scene_begin(struct scene *scene);
 void scene_examine(struct scene *scene);
+/** Finish what was put off: once, at the end. */
+void scene_end(struct scene *scene);
 
 #endif

@@ -3,6 +3,7 @@
 #include "workload.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +17,24 @@ static void *must(void *p)
 	return p;
 }
 
-static size_t moment(const struct workload *w)
+/* A moment, and its place in the order of all that begins and ends. */
+static size_t moment(const struct workload *w, uint64_t *order)
 {
-	return w->record ? record_now(w->record) : 0;
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static uint64_t n;
+	size_t now;
+
+	pthread_mutex_lock(&lock);
+	*order = ++n;
+	now = w->record ? record_now(w->record) : 0;
+	pthread_mutex_unlock(&lock);
+	return now;
+}
+
+static struct trace_op begin(const struct workload *w, struct trace_op op)
+{
+	op.begin = moment(w, &op.first);
+	return op;
 }
 
 static void trace_add(struct workload *w, struct trace_op op)
@@ -27,7 +43,7 @@ static void trace_add(struct workload *w, struct trace_op op)
 		w->cap_trace = w->cap_trace ? w->cap_trace * 2 : 256;
 		w->trace = must(realloc(w->trace, w->cap_trace * sizeof(*w->trace)));
 	}
-	op.end = moment(w);
+	op.end = moment(w, &op.last);
 	w->trace[w->n_trace++] = op;
 }
 
@@ -53,8 +69,8 @@ bool workload_open(struct workload *w)
 bool workload_close(struct workload *w)
 {
 	struct vd_disk_stats stats = {.size = sizeof(stats)};
+	struct trace_op op = begin(w, (struct trace_op){.kind = TRACE_FLUSH});
 	struct vd_error err = VD_ERROR_INIT;
-	size_t begin = moment(w);
 	int rc;
 
 	vd_disk_get_stats(w->disk, &stats);
@@ -66,13 +82,14 @@ bool workload_close(struct workload *w)
 	if (rc < 0)
 		return failed(w, "close", 0, 0, &err);
 	model_flushed(w->model);
-	trace_add(w, (struct trace_op){.kind = TRACE_FLUSH, .begin = begin});
+	trace_add(w, op);
 	return true;
 }
 
 bool workload_write(struct workload *w, uint64_t offset, size_t len)
 {
-	struct trace_op op = {TRACE_CHANGE, offset, len, ++w->generation, moment(w), 0};
+	struct trace_op op =
+	    begin(w, (struct trace_op){TRACE_CHANGE, offset, len, ++w->generation, 0, 0, 0, 0});
 	struct vd_error err = VD_ERROR_INIT;
 	uint8_t *buf = must(malloc(len));
 	int rc;
@@ -91,7 +108,7 @@ bool workload_write(struct workload *w, uint64_t offset, size_t len)
 
 bool workload_zero(struct workload *w, uint64_t offset, uint64_t len, uint32_t flags)
 {
-	struct trace_op op = {TRACE_CHANGE, offset, len, 0, moment(w), 0};
+	struct trace_op op = begin(w, (struct trace_op){TRACE_CHANGE, offset, len, 0, 0, 0, 0, 0});
 	struct vd_error err = VD_ERROR_INIT;
 
 	if (vd_disk_write_zeroes(w->disk, offset, len, flags, &err) < 0) {
@@ -107,8 +124,8 @@ bool workload_zero(struct workload *w, uint64_t offset, uint64_t len, uint32_t f
  * except that what wasn't dropped may turn out as zero after all. */
 bool workload_discard(struct workload *w, uint64_t offset, uint64_t len)
 {
+	struct trace_op start = begin(w, (struct trace_op){0});
 	struct vd_error err = VD_ERROR_INIT;
-	size_t begin = moment(w);
 	uint8_t *buf;
 
 	if (vd_disk_discard(w->disk, offset, len, &err) < 0) {
@@ -123,8 +140,10 @@ bool workload_discard(struct workload *w, uint64_t offset, uint64_t len)
 	}
 	for (uint64_t at = 0, n; at < len; at += n) {
 		bool is_zero = stamp_is(buf + at, 0, 0, 0);
-		struct trace_op op = {
-		    is_zero ? TRACE_CHANGE : TRACE_UNSURE, offset + at, 0, 0, begin, 0};
+		struct trace_op op = start;
+
+		op.kind = is_zero ? TRACE_CHANGE : TRACE_UNSURE;
+		op.offset = offset + at;
 
 		for (n = STAMP_SECTOR; at + n < len && stamp_is(buf + at + n, 0, 0, 0) == is_zero;)
 			n += STAMP_SECTOR;
@@ -146,13 +165,13 @@ bool workload_discard(struct workload *w, uint64_t offset, uint64_t len)
 
 bool workload_flush(struct workload *w)
 {
+	struct trace_op op = begin(w, (struct trace_op){.kind = TRACE_FLUSH});
 	struct vd_error err = VD_ERROR_INIT;
-	size_t begin = moment(w);
 
 	if (vd_disk_flush(w->disk, &err) < 0)
 		return failed(w, "flush", 0, 0, &err);
 	model_flushed(w->model);
-	trace_add(w, (struct trace_op){.kind = TRACE_FLUSH, .begin = begin});
+	trace_add(w, op);
 	return true;
 }
 
@@ -164,7 +183,8 @@ bool workload_check(struct workload *w)
 static struct window choose_range(struct workload *w, uint64_t max, uint64_t align)
 {
 	const struct window *window = &w->windows[rnd_below(&w->random, w->n_windows)];
-	uint64_t start = rnd_below(&w->random, window->len / align) * align;
+	uint64_t start =
+	    window->len < align ? 0 : rnd_below(&w->random, window->len / align) * align;
 	uint64_t len = (rnd_below(&w->random, max / align) + 1) * align;
 
 	if (len > window->len - start)
@@ -207,6 +227,18 @@ bool workload_step(struct workload *w)
 	return workload_write(w, range.offset, (size_t)range.len);
 }
 
+void workload_take_trace(struct workload *w, struct workload *from)
+{
+	size_t n = w->n_trace + from->n_trace;
+
+	w->trace = must(realloc(w->trace, (n + 1) * sizeof(*w->trace)));
+	if (from->n_trace)
+		memcpy(w->trace + w->n_trace, from->trace, from->n_trace * sizeof(*w->trace));
+	w->n_trace = n;
+	w->cap_trace = n + 1;
+	workload_free_trace(from);
+}
+
 void workload_free_trace(struct workload *w)
 {
 	free(w->trace);
@@ -214,39 +246,82 @@ void workload_free_trace(struct workload *w)
 	w->n_trace = w->cap_trace = 0;
 }
 
-static void trace_begin(struct model *model, const struct trace_op *op)
+/* The beginning or the end of an operation. */
+struct trace_event {
+	const struct trace_op *op;
+	uint64_t order;
+	bool is_end;
+	uint64_t ticket; /* of a flush that has begun */
+};
+
+static int by_order(const void *a, const void *b)
 {
+	const struct trace_event *x = a, *y = b;
+
+	if (x->order != y->order)
+		return x->order < y->order ? -1 : 1;
+	return x->op < y->op ? -1 : x->op > y->op;
+}
+
+static void sort_events(struct trace_player *player)
+{
+	struct trace_event *events = must(calloc(2 * player->n + 1, sizeof(*events)));
+
+	for (size_t i = 0; i < player->n; i++) {
+		const struct trace_op *op = &player->trace[i];
+
+		events[2 * i] = (struct trace_event){op, op->first, false, 0};
+		events[2 * i + 1] = (struct trace_event){op, op->last, true, 0};
+	}
+	qsort(events, 2 * player->n, sizeof(*events), by_order);
+	player->events = events;
+}
+
+static void play_begin(struct trace_player *player, const struct trace_op *op)
+{
+	uint64_t ticket = model_flush_begin(player->model);
+
 	if (op->kind == TRACE_CHANGE)
-		model_begin(model, op->offset, op->len, op->generation);
+		model_begin(player->model, op->offset, op->len, op->generation);
 	else if (op->kind == TRACE_UNSURE)
-		model_unsure(model, op->offset, op->len, op->generation);
+		model_unsure(player->model, op->offset, op->len, op->generation);
+	for (size_t i = player->at; op->kind == TRACE_FLUSH; i++) {
+		if (player->events[i].op != op || !player->events[i].is_end)
+			continue;
+		player->events[i].ticket = ticket;
+		break;
+	}
 }
 
-static void trace_end(struct model *model, const struct trace_op *op)
+static void play_end(struct trace_player *player, const struct trace_event *event)
 {
+	const struct trace_op *op = event->op;
+
 	if (op->kind == TRACE_CHANGE)
-		model_done(model, op->offset, op->len, op->generation);
+		model_done(player->model, op->offset, op->len, op->generation);
 	else if (op->kind == TRACE_FLUSH)
-		model_flushed(model);
+		model_flush_end(player->model, event->ticket);
 }
 
-/* Beginnings and ends in the order in which they happened. */
+/* What begins at a moment has done nothing yet; what ends then has done all. */
 void trace_advance(struct trace_player *player, size_t now)
 {
-	for (;;) {
-		const struct trace_op *next = &player->trace[player->n_begun];
-		const struct trace_op *last = &player->trace[player->n_done];
-		bool is_under_way = player->n_done < player->n_begun;
+	if (!player->events)
+		sort_events(player);
+	for (; player->at < 2 * player->n; player->at++) {
+		const struct trace_event *event = &player->events[player->at];
 
-		if (player->n_begun < player->n && next->begin < now &&
-		    (!is_under_way || next->begin < last->end)) {
-			trace_begin(player->model, next);
-			player->n_begun++;
-		} else if (is_under_way && last->end <= now) {
-			trace_end(player->model, last);
-			player->n_done++;
-		} else {
+		if (event->is_end ? event->op->end > now : event->op->begin >= now)
 			return;
-		}
+		if (event->is_end)
+			play_end(player, event);
+		else
+			play_begin(player, event->op);
 	}
+}
+
+void trace_finish(struct trace_player *player)
+{
+	free(player->events);
+	player->events = NULL;
 }

@@ -25,7 +25,8 @@ struct trace_op {
 	enum { TRACE_CHANGE, TRACE_UNSURE, TRACE_FLUSH } kind;
 	uint64_t offset, len;
 	uint32_t generation;
-	size_t begin, end; /* moments: record_now before and after */
+	size_t begin, end;    /* moments: record_now before and after */
+	uint64_t first, last; /* its beginning and its end in the order of all threads */
 };
 
 struct workload {
@@ -63,14 +64,20 @@ bool workload_step(struct workload *w);
 /** All that the disk shows is what was written. */
 bool workload_check(struct workload *w);
 void workload_free_trace(struct workload *w);
+/** Put the trace of `from` behind that of `w`. */
+void workload_take_trace(struct workload *w, struct workload *from);
 
 /** The model at a moment of the recording: start with the model as it was when the recording
- *  began, then go on. */
+ *  began, then go on. The traces of several workloads may stand behind one another. */
 struct trace_player {
 	const struct trace_op *trace;
-	size_t n, n_begun, n_done;
+	size_t n;
 	struct model *model;
+	/* its own */
+	struct trace_event *events;
+	size_t at;
 };
 void trace_advance(struct trace_player *player, size_t moment);
+void trace_finish(struct trace_player *player);
 
 #endif

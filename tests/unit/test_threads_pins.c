@@ -292,7 +292,7 @@ static void test_shared_flushes_keep_their_promise(void **state)
 	store_free(before);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_pinned_place_stays_the_readers),
@@ -300,5 +300,7 @@ int main(void)
 	    cmocka_unit_test(test_shared_flushes_keep_their_promise),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests_name("pins and shared flushes", tests, NULL, NULL);
 }

@@ -310,7 +310,7 @@ static void last_number_of_all_is_a_number(void **state)
 	image_drop(&image);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(one_entry_is_written),
@@ -329,5 +329,7 @@ int main(void)
 	    cmocka_unit_test(last_number_of_all_is_a_number),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

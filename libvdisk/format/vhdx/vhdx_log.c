@@ -146,6 +146,8 @@ static int repair_regions(struct vhdx *v, struct vd_error *err)
 	for (uint32_t at = 0; at < 2 * VHDX_REGIONS_SIZE && !ret; at += 8) {
 		uint64_t word = le64toh(words[at % VHDX_REGIONS_SIZE / 8]);
 
+		if (VD_SABOTAGED(REGION_ONE) && at >= VHDX_REGIONS_SIZE)
+			break;
 		if (vhdx_txn_get(&txn, VHDX_REGIONS_OFF(0) + at) != word)
 			vhdx_txn_set(v, &txn, VHDX_REGIONS_OFF(0) + at, word);
 	}
@@ -186,7 +188,7 @@ int vhdx_session_begin_slow(struct vhdx *v, enum vhdx_session level, struct vd_e
 	pthread_mutex_lock(&v->session.lock);
 	if (atomic_load(&v->session.level) < (int)level) {
 		if (level == VHDX_SESSION_DATA && !v->session.was_announced &&
-		    v->session.will_write && !VD_SABOTAGED(ANNOUNCE))
+		    v->session.will_write)
 			ret = v->session.will_write(v->session.user, err);
 		if (!ret) {
 			v->session.was_announced |= level == VHDX_SESSION_DATA;

@@ -119,7 +119,7 @@ int vhdx_resolve(void *state, uint64_t start, uint64_t length, enum vd_access ac
 
 	/* Only a writer moves or frees blocks: a read-only image needs no pins. */
 	if (v->is_writable)
-		m->pin = vd_gate_enter(&v->gate) + 1;
+		m->pin = VD_SABOTAGED(PIN) ? 0 : vd_gate_enter(&v->gate) + 1;
 	ret = vhdx_word_get(v, vhdx_block_entry_off(v, block), &entry, err);
 	if (__builtin_expect(!ret, 1)) {
 		if (VHDX_ENTRY_STATE(entry) == VHDX_NOT_PRESENT)
