@@ -29,11 +29,10 @@ if command -v qemu-io >/dev/null; then
 	qemu-io -f vhdx q.vhdx <pipe >/dev/null &
 	holder=$!
 	exec 9>pipe
+	# Looking takes no lock that could be in qemu-io's way.
 	is_busy()
 	{
-		if "$V" check q.vhdx; then
-			return 1
-		fi
+		"$V" inspect --json q.vhdx | jq -e '.[0].in_use' >/dev/null
 	}
 	wait_for is_busy
 	expect 5 "$V" check q.vhdx
