@@ -131,7 +131,7 @@ static void row(const char *work, const char *ours, const char *peer, double rat
 /* Rows: reads against pread, CPU over pread, two threads against one. */
 static void bench_reads(const char *image, const char *raw, uint64_t n)
 {
-	double ours[64], floor_s[64], cpu[64], cpu_floor[64], two[64];
+	double ours[64], floor_s[64], cpu[64], cpu_floor[64], two[64], two_floor[64];
 	struct reader disk = {.fd = -1, .disk = open_disk(image, 0), .n = n};
 	struct reader plain = {.fd = open(raw, O_RDONLY | O_CLOEXEC), .n = n};
 	uint64_t sum, sum_raw, sum_two;
@@ -148,6 +148,7 @@ static void bench_reads(const char *image, const char *raw, uint64_t n)
 		floor_s[i] = time_readers(&plain, 1, CLOCK_MONOTONIC, &sum_raw);
 		ours[i] = time_readers(&disk, 1, CLOCK_MONOTONIC, &sum);
 		two[i] = time_readers(&disk, 2, CLOCK_MONOTONIC, &sum_two);
+		two_floor[i] = time_readers(&plain, 2, CLOCK_MONOTONIC, &sum_two);
 		cpu_floor[i] = time_readers(&plain, 1, CLOCK_PROCESS_CPUTIME_ID, &sum_raw);
 		cpu[i] = time_readers(&disk, 1, CLOCK_PROCESS_CPUTIME_ID, &sum);
 	}
@@ -161,7 +162,9 @@ static void bench_reads(const char *image, const char *raw, uint64_t n)
 	snprintf(a, sizeof(a), "%.0f ns over pread", over);
 	row("CPU time of one such read", a, "-", over / 60, "<= 60 ns", over <= 60);
 	snprintf(a, sizeof(a), "2 x %llu in %.3f s", (unsigned long long)n, t);
-	snprintf(b, sizeof(b), "1 x %llu in %.3f s", (unsigned long long)n, o);
+	/* What the kernel gives two threads on one descriptor is the most there is to have. */
+	snprintf(b, sizeof(b), "1 x in %.3f s; pread loops %.2fx", o,
+		 2 * f / median(two_floor, n_rounds));
 	row("two threads on one handle, reads a second", a, b, 2 * o / t, ">= 1.8x",
 	    2 * o / t >= 1.8);
 	close_disk(disk.disk);
