@@ -69,9 +69,8 @@ struct vhdx_space {
 	uint64_t *used;       /* a bit per MiB of the file */
 	uint64_t *zeroed;     /* known to read as zero */
 	uint64_t n_mib, room; /* of file; of the bitmaps */
-	uint64_t n_free;
-	uint64_t opened_mib; /* length at the opening: a close never cuts below it */
-	uint64_t first_try;  /* no free run of least_fail or more below here */
+	uint64_t opened_mib;  /* length at the opening: a close never cuts below it */
+	uint64_t first_try;   /* no free run of least_fail or more below here */
 	uint64_t least_fail;
 	struct vhdx_runs dirty, frozen, committed, draining;
 	struct vd_grace grace;

@@ -218,9 +218,6 @@ int vhdx_space_build(struct vhdx *v, struct vd_error *err)
 		if (ret)
 			return ret;
 	}
-	space->n_free = 0;
-	for (uint64_t i = 0; i < space->n_mib; i++)
-		space->n_free += !get_bit(space->used, i);
 	space->least_fail = UINT64_MAX;
 	space->is_built = true;
 	return 0;
@@ -284,7 +281,6 @@ static int grow(struct vhdx *v, uint64_t n_mib, struct vd_error *err)
 	if (ret)
 		return ret;
 	space->n_mib = wanted;
-	space->n_free += wanted - old;
 	put_bits(space->zeroed, old, wanted - old, true);
 	return 0;
 }
@@ -328,7 +324,6 @@ int vhdx_space_alloc(struct vhdx *v, uint64_t n, bool must_be_zero, uint64_t *of
 	}
 	put_bits(space->used, at, n, true);
 	put_bits(space->zeroed, at, n, false);
-	space->n_free -= n;
 	*off = at * VD_MIB;
 	return 0;
 }
@@ -337,7 +332,6 @@ static void make_free(struct vhdx_space *space, uint64_t at, uint64_t n, bool is
 {
 	put_bits(space->used, at, n, false);
 	put_bits(space->zeroed, at, n, is_zero);
-	space->n_free += n;
 	if (at <= space->first_try) {
 		space->first_try = 0;
 		space->least_fail = UINT64_MAX;
