@@ -30,26 +30,41 @@ sanitize := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-fr
 flags := -std=gnu11 -D_GNU_SOURCE -pthread -fPIC -fvisibility=hidden $(WARN) $(sanitize)
 # The library sees its rooms, the tools only what the public headers say, tests see everything.
 cpp_lib := -Ilibvdisk/include -Ilibvdisk -DVD_VERSION='"$(VERSION)"'
-cpp_tool := -Ilibvdisk/include
-cpp_test := -Ilibvdisk/include -Ilibvdisk -Itests/support -DVD_VERSION='"$(VERSION)"'
+cpp_tool := -Ilibvdisk/include -Icontrol -DVD_VERSION='"$(VERSION)"'
+cpp_test := -Ilibvdisk/include -Ilibvdisk -Icontrol -Icompactor -Itests/support -DVD_VERSION='"$(VERSION)"'
+# What libvdisk itself needs, what libvdisk-meta adds, and what the tools add to both.
 libs := -luuid
+meta_libs := -lxml2 -lz -lsodium -lutf8proc -lext2fs -lcom_err
+tool_libs := -ljansson
+# Asked when it is used, not before: `make deps` may have to install it.
+xml_cflags = $(shell pkg-config --cflags libxml-2.0 2>/dev/null)
+fuse_cflags = $(shell pkg-config --cflags fuse3 2>/dev/null)
 q := $(if $(V),,@)
 say = @$(if $(V),true,echo "  $(1)	$(patsubst $(B)/%,%,$@)")
 
 lib_src := $(sort $(wildcard libvdisk/base/*.c libvdisk/io/*.c libvdisk/format/*.c \
 	libvdisk/format/*/*.c libvdisk/disk/*.c))
+meta_src := $(sort $(foreach room,xml meta guest host query policy image,$(wildcard libvdisk/$(room)/*.c)))
+compact_src := $(sort $(wildcard compactor/*.c))
+# The protocol of the control channel: vdtool speaks it, vdfuse answers.
+control_src := $(sort $(wildcard control/*.c))
 tool_src := $(sort $(wildcard vdtool/*.c))
+fuse_src := $(sort $(wildcard vdfuse/*.c))
 support_src := $(sort $(wildcard tests/support/*.c))
 # test_*.c are cmocka programs that tests/run runs; other programs serve the shell tests. Rooms with
 # rules of their own bring a *.mk (included below).
 test_src := $(sort $(wildcard tests/*/test_*.c))
-helper_src := $(sort $(filter-out $(test_src),$(foreach room,unit fault cli interop bench,\
+helper_src := $(sort $(filter-out $(test_src),$(foreach room,unit fault cli interop bench mount compact meta,\
 	$(wildcard tests/$(room)/*.c))))
 unit_src := $(filter tests/unit/%,$(test_src))
 thread_src := $(foreach f,$(test_src),$(if $(findstring thread,$(f)),$(f)))
 
 lib_obj := $(lib_src:%.c=$(B)/%.o)
+meta_obj := $(meta_src:%.c=$(B)/%.o)
+compact_obj := $(compact_src:%.c=$(B)/%.o)
+control_obj := $(control_src:%.c=$(B)/%.o)
 tool_obj := $(tool_src:%.c=$(B)/%.o)
+fuse_obj := $(fuse_src:%.c=$(B)/%.o)
 support_obj := $(support_src:%.c=$(B)/%.o)
 tests := $(test_src:%.c=$(B)/%)
 helpers := $(helper_src:%.c=$(B)/%)
@@ -58,7 +73,14 @@ lib := $(B)/libvdisk.a
 so_real := libvdisk.so.$(VERSION)
 soname := libvdisk.so.$(SOVERSION)
 so := $(B)/libvdisk.so
+meta_lib := $(if $(meta_src),$(B)/libvdisk-meta.a)
+meta_so := $(if $(meta_src),$(B)/libvdisk-meta.so)
+compact_lib := $(if $(compact_src),$(B)/libvdisk-compact.a)
+compact_so := $(if $(compact_src),$(B)/libvdisk-compact.so)
+# Each archive before those that it needs.
+all_libs := $(compact_lib) $(meta_lib) $(lib)
 tool := $(if $(tool_src),$(B)/vdtool/vdtool)
+fuse := $(if $(fuse_src),$(B)/vdfuse/vdfuse)
 # -j as the machine has processors, unless the caller chose.
 jobs = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 again = $(MAKE) --no-print-directory $(jobs)
@@ -68,8 +90,8 @@ again = $(MAKE) --no-print-directory $(jobs)
 .PHONY: all help deps demo test test-long sanitizers test-programs variant-programs docs \
 	install uninstall check-layers check-format check-house format readme-check FORCE
 
-## all: the library (static and shared) and vdtool
-all: $(lib) $(so) $(tool)
+## all: the libraries (static and shared), vdtool and vdfuse
+all: $(all_libs) $(so) $(meta_so) $(compact_so) $(tool) $(fuse)
 
 ## help: this list
 help:
@@ -81,7 +103,11 @@ deps:
 	@tests/deps
 
 $(B)/%.o: cpp = $(cpp_lib)
+$(B)/libvdisk/xml/%.o: cpp = $(cpp_lib) $(xml_cflags)
+$(B)/compactor/%.o: cpp = $(cpp_tool)
+$(B)/control/%.o: cpp = $(cpp_tool)
 $(B)/vdtool/%.o: cpp = $(cpp_tool)
+$(B)/vdfuse/%.o: cpp = $(cpp_tool) $(fuse_cflags)
 $(B)/tests/%.o: cpp = $(cpp_test)
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
@@ -95,6 +121,9 @@ $(B)/flags: FORCE
 		echo '$(CC) $(VERSION) $(cpp_test) $(CPPFLAGS) $(flags) $(CFLAGS)' > $@
 
 $(lib): $(lib_obj)
+$(meta_lib): $(meta_obj)
+$(compact_lib): $(compact_obj)
+$(all_libs):
 	@rm -f $@
 	$(call say,AR)
 	$(q)$(AR) rcs $@ $^
@@ -108,18 +137,39 @@ $(so): $(B)/$(so_real)
 	@ln -sf $(so_real) $(B)/$(soname)
 	@ln -sf $(soname) $@
 
-$(B)/vdtool/vdtool: $(tool_obj) $(lib)
+# The libraries above the core are built alike: NAME, objects, what they are linked with.
+define upper_library
+$(B)/libvdisk-$(1).so.$(VERSION): $(2) libvdisk/libvdisk-$(1).map $(so)
+	$$(call say,LINK)
+	$$(q)$$(CC) $$(flags) $$(CFLAGS) $$(LDFLAGS) -shared -Wl,-soname,libvdisk-$(1).so.$(SOVERSION) \
+		-Wl,-z,defs -Wl,-z,relro,-z,now -Wl,--as-needed \
+		-Wl,--version-script=libvdisk/libvdisk-$(1).map -o $$@ $(2) -L$(B) $(3) -lvdisk
+$(B)/libvdisk-$(1).so: $(B)/libvdisk-$(1).so.$(VERSION)
+	@ln -sf libvdisk-$(1).so.$(VERSION) $(B)/libvdisk-$(1).so.$(SOVERSION)
+	@ln -sf libvdisk-$(1).so.$(SOVERSION) $$@
+endef
+$(eval $(call upper_library,meta,$(meta_obj),$(meta_libs)))
+$(eval $(call upper_library,compact,$(compact_obj),-lvdisk-meta))
+$(B)/libvdisk-compact.so.$(VERSION): $(meta_so)
+
+$(B)/vdtool/vdtool: $(tool_obj) $(control_obj) $(all_libs)
 	$(call say,LINK)
-	$(q)$(CC) $(flags) $(CFLAGS) $(LDFLAGS) -o $@ $(tool_obj) $(lib) -ljansson $(libs)
+	$(q)$(CC) $(flags) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(tool_libs) $(meta_libs) $(libs)
+
+$(B)/vdfuse/vdfuse: $(fuse_obj) $(control_obj) $(all_libs)
+	$(call say,LINK)
+	$(q)$(CC) $(flags) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $^ -lfuse3 $(tool_libs) $(meta_libs) $(libs)
 
 # The peer library that this one reads with.
 $(B)/tests/interop/vhdi_cat: libs += -lvhdi
-$(tests) $(helpers): $(B)/%: $(B)/%.o $(support_obj) $(lib)
+$(tests) $(helpers): $(B)/%: $(B)/%.o $(support_obj) $(control_obj) $(all_libs)
 	$(call say,LINK)
-	$(q)$(CC) $(flags) $(CFLAGS) $(LDFLAGS) -o $@ $< $(support_obj) $(lib) -lcmocka $(libs)
+	$(q)$(CC) $(flags) $(CFLAGS) $(LDFLAGS) -Wl,--as-needed -o $@ $< $(support_obj) $(control_obj) $(all_libs) \
+		-lcmocka $(tool_libs) $(meta_libs) $(libs)
 
--include $(lib_obj:.o=.d) $(tool_obj:.o=.d) $(support_obj:.o=.d) $(tests:=.d) $(helpers:=.d)
-include $(wildcard tests/*/*.mk)
+-include $(lib_obj:.o=.d) $(meta_obj:.o=.d) $(compact_obj:.o=.d) $(control_obj:.o=.d) \
+	$(tool_obj:.o=.d) $(fuse_obj:.o=.d) $(support_obj:.o=.d) $(tests:=.d) $(helpers:=.d)
+include $(wildcard metadata-schema/*.mk libvdisk/*/*.mk control/*.mk vdtool/*.mk vdfuse/*.mk compactor/*.mk tests/*/*.mk)
 
 ## demo: a file system becomes a VHDX; QEMU and libvhdi read it, QEMU reads our changes, and back
 demo: deps
@@ -161,10 +211,10 @@ check-layers:
 
 ## check-format: every C file is as clang-format would have it (`make format` makes it so)
 check-format:
-	@clang-format-14 --dry-run -Werror $$(find libvdisk vdtool tests -name '*.[ch]')
+	@clang-format-14 --dry-run -Werror $$(find libvdisk compactor control vdtool vdfuse tests -name '*.[ch]')
 
 format:
-	clang-format-14 -i $$(find libvdisk vdtool tests -name '*.[ch]')
+	clang-format-14 -i $$(find libvdisk compactor control vdtool vdfuse tests -name '*.[ch]')
 
 ## readme-check: run the README's tour again and compare, numbers masked
 readme-check: deps

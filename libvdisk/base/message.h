@@ -3,8 +3,9 @@
 #ifndef VD_BASE_MESSAGE_H
 #define VD_BASE_MESSAGE_H
 
+#include "base/private.h"
 #include <vdisk/error.h>
 
-void vd_message(enum vd_message_level level, const char *fmt, ...) VD_PRINTF(2, 3);
+VD_PRIVATE void vd_message(enum vd_message_level level, const char *fmt, ...) VD_PRINTF(2, 3);
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef VD_BASE_SPAN_H
 #define VD_BASE_SPAN_H
 
+#include "base/private.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,6 +29,6 @@ static inline bool vd_span_sub(struct vd_span s, uint64_t offset, uint64_t len,
 	return true;
 }
 
-bool vd_is_zero(const void *p, size_t len);
+VD_PRIVATE bool vd_is_zero(const void *p, size_t len);
 
 #endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * image.h - an image with all that belongs to it: the disk, its metadata, its history.
+ *
+ * vd_disk_* is mechanism and knows no metadata; vd_meta_* is metadata and knows no purpose. This
+ * is where they meet: an image is opened *for something*, what is done to it is entered in its
+ * history (if it has one), and a policy may forbid it.
+ */
+#ifndef VDISK_IMAGE_H
+#define VDISK_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vdisk/disk.h>
+#include <vdisk/error.h>
+#include <vdisk/meta.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vd_image;
+struct vd_policy;
+
+/** What an image is opened for. Read-only purposes never write a byte of the image. */
+enum vd_purpose {
+	VD_PURPOSE_INSPECT =
+	    1,             /**< looks at structure and metadata, takes no lock; asks no policy */
+	VD_PURPOSE_SEARCH, /**< the same */
+	VD_PURPOSE_MAP,    /**< the same */
+	VD_PURPOSE_CHECK,  /**< reads, under a shared lock; asks no policy */
+	VD_PURPOSE_MOUNT_RO,
+	VD_PURPOSE_MOUNT_RW,
+	VD_PURPOSE_RUN,     /**< a machine runs from it, writing */
+	VD_PURPOSE_CONVERT, /**< its content is read into another image */
+	VD_PURPOSE_EXPORT,  /**< its content or metadata is handed out */
+	VD_PURPOSE_COMPACT,
+	VD_PURPOSE_EDIT, /**< its metadata or content is changed by a tool */
+};
+/** "mount-ro", "edit", ... A static string. */
+VD_API const char *vd_purpose_name(enum vd_purpose purpose);
+VD_API bool vd_purpose_writes(enum vd_purpose purpose);
+
+/** Options of vd_image_open. Start from VD_IMAGE_OPTS_INIT; NULL means just that. */
+struct vd_image_opts {
+	uint32_t size;
+	const struct vd_open_opts *disk; /**< format, parents, cache ...; VD_OPEN_WRITE and _LOOK
+					    follow from the purpose */
+	const char *sidecar_dir;
+	const char *actor;      /**< NULL: as the OS says; "": leave it out */
+	const char *tool;       /**< "vdtool 0.1.0"; NULL: "libvdisk VERSION" */
+	const char *operation;  /**< what history calls it; NULL: the purpose's name */
+	const char *parameters; /**< for people; may be NULL */
+};
+#define VD_IMAGE_OPTS_INIT                                                                         \
+	{                                                                                          \
+		sizeof(struct vd_image_opts), NULL, NULL, NULL, NULL, NULL, NULL                   \
+	}
+
+/**
+ * Open an image for a purpose. `policy` NULL asks nothing. With a writing purpose and an image that
+ * carries metadata of ours, the first change of this opening that a guest can see, or the close
+ * after a compaction, enters one line in the history, durable before the change. Nothing is added
+ * to an image that carries none. Errors: those of vd_disk_open; VD_EDENIED with the reason if the
+ * policy forbids it. Damaged metadata is no error: the disk opens, and vd_meta_get_info tells.
+ */
+VD_API int vd_image_open(struct vd_image **out, const char *path, enum vd_purpose purpose,
+			 const struct vd_policy *policy, const struct vd_image_opts *opts,
+			 struct vd_error *err);
+/** Flush and close. NULL is allowed; the handle is gone also if this fails. */
+VD_API int vd_image_close(struct vd_image *image, struct vd_error *err);
+
+/** Borrowed until the close. */
+VD_API struct vd_disk *vd_image_disk(struct vd_image *image);
+/** Borrowed; never NULL. It is for one thread at a time, and the image may need it from the thread
+ *  that writes first: hold vd_image_lock_meta around its use if there are several threads. */
+VD_API struct vd_meta *vd_image_meta(struct vd_image *image);
+VD_API void vd_image_lock_meta(struct vd_image *image);
+VD_API void vd_image_unlock_meta(struct vd_image *image);
+/** Commit metadata with an entry of the history that says `operation` (NULL: what the image was
+ *  opened for) and `parameters`. This starts the history if there was none. */
+VD_API int vd_image_commit(struct vd_image *image, const char *operation, const char *parameters,
+			   struct vd_error *err);
+
+/* ---- the first filling ---- */
+
+#define VD_SCAN_FILES   0x1u /**< also write the file index */
+#define VD_SCAN_DIGESTS 0x2u /**< with SHA-256 of each regular file */
+
+struct vd_scan_result {
+	uint32_t size; /**< set by the caller */
+	char os[256];  /**< "Debian GNU/Linux 12 (bookworm)", or "" */
+	uint64_t n_packages, n_files;
+	uint64_t fs_size, fs_used; /**< of the root file system; VD_UNKNOWN */
+	char root_type[16];
+	uint32_t n_problems;
+};
+/** What couldn't be read, and why; during the scan. */
+typedef void (*vd_scan_problem_fn)(void *user, const char *text);
+/** Bytes examined so far; a non-zero answer cancels (VD_ECANCELED). */
+typedef int (*vd_scan_progress_fn)(void *user, uint64_t n_files, const char *what);
+struct vd_scan_opts {
+	uint32_t size;
+	uint32_t flags; /**< VD_SCAN_* */
+	vd_scan_problem_fn problem;
+	vd_scan_progress_fn progress;
+	void *user;
+};
+/**
+ * Derive the content and patches documents from the disk itself, without running it: partitions,
+ * file systems, guest OS, installed packages as purls. Replaces only what an earlier scan wrote;
+ * what people entered stays. Changes are in vd_image_meta, to be committed.
+ */
+VD_API int vd_image_scan(struct vd_image *image, const struct vd_scan_opts *opts,
+			 struct vd_scan_result *result, struct vd_error *err);
+
+/** An entry of the file index. */
+struct vd_indexed_file {
+	const char *path;
+	uint32_t partition;
+	uint64_t file_size;
+	int64_t mtime;
+	const uint8_t *sha256; /**< 32 bytes, or NULL */
+};
+typedef int (*vd_index_fn)(void *user, const struct vd_indexed_file *file);
+/** Each entry of the file index that `meta scan --files` wrote, by path. VD_ENOENT: there is none.
+ *  Streams: memory doesn't grow with it. A non-zero answer ends it. */
+VD_API int vd_meta_read_file_index(struct vd_meta *meta, vd_index_fn fn, void *user,
+				   struct vd_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
