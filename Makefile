@@ -24,6 +24,7 @@ libdir ?= $(prefix)/lib
 includedir ?= $(prefix)/include
 mandir ?= $(prefix)/share/man
 completiondir ?= $(prefix)/share/bash-completion/completions
+schemadir ?= $(prefix)/share/vdisk/metadata-schema
 DESTDIR ?=
 
 sanitize := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -77,6 +78,7 @@ meta_lib := $(if $(meta_src),$(B)/libvdisk-meta.a)
 meta_so := $(if $(meta_src),$(B)/libvdisk-meta.so)
 compact_lib := $(if $(compact_src),$(B)/libvdisk-compact.a)
 compact_so := $(if $(compact_src),$(B)/libvdisk-compact.so)
+so_names := libvdisk $(if $(meta_src),libvdisk-meta) $(if $(compact_src),libvdisk-compact)
 # Each archive before those that it needs.
 all_libs := $(compact_lib) $(meta_lib) $(lib)
 tool := $(if $(tool_src),$(B)/vdtool/vdtool)
@@ -224,16 +226,17 @@ readme-check: deps
 ## install: into $(DESTDIR)$(prefix), by default /usr/local
 install: all
 	install -d $(addprefix $(DESTDIR),$(bindir) $(libdir)/pkgconfig $(includedir)/vdisk/sys \
-		$(mandir)/man1 $(mandir)/man3 $(completiondir))
+		$(mandir)/man1 $(mandir)/man3 $(completiondir) $(schemadir))
 	install -m 644 libvdisk/include/vdisk/*.h $(DESTDIR)$(includedir)/vdisk
 	install -m 644 libvdisk/include/vdisk/sys/*.h $(DESTDIR)$(includedir)/vdisk/sys
-	install -m 644 $(lib) $(DESTDIR)$(libdir)
-	install -m 755 $(B)/$(so_real) $(DESTDIR)$(libdir)
-	ln -sf $(so_real) $(DESTDIR)$(libdir)/$(soname)
-	ln -sf $(soname) $(DESTDIR)$(libdir)/libvdisk.so
-	sed -e "s|@prefix@|$(prefix)|" -e "s|@libdir@|$(libdir)|" -e "s|@VERSION@|$(VERSION)|" \
-		-e "s|@includedir@|$(includedir)|" libvdisk/libvdisk.pc.in > $(DESTDIR)$(libdir)/pkgconfig/libvdisk.pc
-	install -m 755 $(tool) $(DESTDIR)$(bindir)
+	install -m 644 $(all_libs) $(DESTDIR)$(libdir)
+	$(foreach name,$(so_names),install -m 755 $(B)/$(name).so.$(VERSION) $(DESTDIR)$(libdir) && \
+		ln -sf $(name).so.$(VERSION) $(DESTDIR)$(libdir)/$(name).so.$(SOVERSION) && \
+		ln -sf $(name).so.$(SOVERSION) $(DESTDIR)$(libdir)/$(name).so && \
+		sed -e "s|@prefix@|$(prefix)|" -e "s|@libdir@|$(libdir)|" -e "s|@VERSION@|$(VERSION)|" \
+		-e "s|@includedir@|$(includedir)|" libvdisk/$(name).pc.in > $(DESTDIR)$(libdir)/pkgconfig/$(name).pc &&) true
+	install -m 644 metadata-schema/*.xsd $(DESTDIR)$(schemadir)
+	install -m 755 $(tool) $(fuse) $(DESTDIR)$(bindir)
 	install -m 644 docs/man/*.1 $(DESTDIR)$(mandir)/man1
 	install -m 644 docs/man/*.3 $(DESTDIR)$(mandir)/man3
 	$(tool) --generate completion > $(DESTDIR)$(completiondir)/vdtool
@@ -241,8 +244,9 @@ install: all
 
 ## uninstall: take away what install put there
 uninstall:
-	rm -rf $(DESTDIR)$(includedir)/vdisk
-	rm -f $(addprefix $(DESTDIR)$(libdir)/,libvdisk.a libvdisk.so $(soname) $(so_real) \
-		pkgconfig/libvdisk.pc) $(DESTDIR)$(bindir)/vdtool \
+	rm -rf $(DESTDIR)$(includedir)/vdisk $(DESTDIR)$(schemadir)
+	rm -f $(foreach name,$(so_names),$(addprefix $(DESTDIR)$(libdir)/,$(name).a $(name).so \
+		$(name).so.$(SOVERSION) $(name).so.$(VERSION) pkgconfig/$(name).pc)) \
+		$(addprefix $(DESTDIR)$(bindir)/,vdtool vdfuse) \
 		$(addprefix $(DESTDIR)$(mandir)/,$(patsubst docs/man/%,man1/%,$(wildcard docs/man/*.1)) \
 		$(patsubst docs/man/%,man3/%,$(wildcard docs/man/*.3))) $(DESTDIR)$(completiondir)/vdtool

@@ -20,6 +20,8 @@ for cc in 'gcc -std=c11 -x c' 'g++ -std=c++11 -x c++' 'clang -std=c11 -x c' 'cla
 		echo 'struct vd_error err = VD_ERROR_INIT;'
 		echo 'struct vd_open_opts open_opts = VD_OPEN_OPTS_INIT;'
 		echo 'struct vd_create_opts create_opts = VD_CREATE_OPTS_INIT;'
+		echo 'struct vd_meta_opts meta_opts = VD_META_OPTS_INIT;'
+		echo 'struct vd_image_opts image_opts = VD_IMAGE_OPTS_INIT;'
 	} | $strict
 done
 echo "$n compilations"

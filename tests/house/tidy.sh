@@ -7,10 +7,10 @@ cd "$TOP"
 bad=0
 complain() { echo "$1"; bad=1; }
 
-mapfile -t sources < <(find libvdisk vdtool tests -name '*.[ch]' | sort)
+mapfile -t sources < <(find libvdisk compactor control vdtool vdfuse tests -name '*.[ch]' | sort)
 mapfile -t scripts < <(find tests .ci -type f ! -name '*.[ch]' ! -path '*/data/*' ! -path '*/corpus/*' ! -name '*.md' | sort)
 [ "${#sources[@]}" -gt 20 ]
-for f in "${sources[@]}" "${scripts[@]}" Makefile libvdisk/libvdisk.map; do
+for f in "${sources[@]}" "${scripts[@]}" Makefile libvdisk/*.map; do
 	head -n 2 "$f" | grep -q 'SPDX-License-Identifier: MIT' || complain "$f: no SPDX line"
 done
 
