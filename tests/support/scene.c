@@ -223,7 +223,7 @@ static void ask_qemu(struct scene *s)
 				      " -c 'open -o driver=vhdx %s' -c 'read 0 512' -c close",
 				      batch_path(i));
 	s->step = "QEMU";
-	if (batch->n && scratch_run("qemu-io%s >'%s' 2>&1 </dev/null && "
+	if (batch->n && scratch_run("timeout 120 qemu-io%s >'%s' 2>&1 </dev/null && "
 				    "[ $(grep -c '^read 512/512' '%s') = %u ]",
 				    command, scratch_path("qemu.out"), scratch_path("qemu.out"),
 				    batch->n) != 0) {

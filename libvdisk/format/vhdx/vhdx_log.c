@@ -406,8 +406,10 @@ static int commit_once(struct vhdx *v, struct vd_error *err)
 		return ret;
 	if (!ret && c->is_half)
 		ret = vhdx_headers_update(v, &c->header, err);
+	/* Nor does an entry end where the log does: QEMU 7.2 would look for the next one at its start,
+	 * find the first, and never stop. */
 	if (!ret && !vd_guid_is_nil(c->header.log_id) &&
-	    c->log_pos + vhdx_entry_size(c->n_frozen) > c->header.log_len) {
+	    c->log_pos + vhdx_entry_size(c->n_frozen) >= c->header.log_len) {
 		if (VD_SABOTAGED(I5_LAP))
 			c->log_pos = 0;
 		else
