@@ -29,12 +29,15 @@ DESTDIR ?=
 
 sanitize := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 flags := -std=gnu11 -D_GNU_SOURCE -pthread -fPIC -fvisibility=hidden $(WARN) $(sanitize)
+# URING=no builds without io_uring: queues then use threads only. So does a missing liburing-dev.
+uring := $(if $(filter no,$(URING)),,$(shell echo "#include <liburing.h>" | $(CC) -E -x c - >/dev/null 2>&1 && echo yes))
+
 # The library sees its rooms, the tools only what the public headers say, tests see everything.
-cpp_lib := -Ilibvdisk/include -Ilibvdisk -DVD_VERSION='"$(VERSION)"'
+cpp_lib := -Ilibvdisk/include -Ilibvdisk -DVD_VERSION='"$(VERSION)"' $(if $(uring),-DVD_HAVE_URING)
 cpp_tool := -Ilibvdisk/include -Icontrol -DVD_VERSION='"$(VERSION)"'
-cpp_test := -Ilibvdisk/include -Ilibvdisk -Icontrol -Icompactor -Itests/support -DVD_VERSION='"$(VERSION)"'
+cpp_test := -Ilibvdisk/include -Ilibvdisk -Icontrol -Icompactor -Itests/support -DVD_VERSION='"$(VERSION)"' $(if $(uring),-DVD_HAVE_URING)
 # What libvdisk itself needs, what libvdisk-meta adds, and what the tools add to both.
-libs := -luuid
+libs := -luuid$(if $(uring), -luring)
 meta_libs := -lxml2 -lz -lsodium -lutf8proc -lext2fs -lcom_err
 tool_libs := -ljansson
 # Asked when it is used, not before: `make deps` may have to install it.
@@ -234,7 +237,8 @@ install: all
 		ln -sf $(name).so.$(VERSION) $(DESTDIR)$(libdir)/$(name).so.$(SOVERSION) && \
 		ln -sf $(name).so.$(SOVERSION) $(DESTDIR)$(libdir)/$(name).so && \
 		sed -e "s|@prefix@|$(prefix)|" -e "s|@libdir@|$(libdir)|" -e "s|@VERSION@|$(VERSION)|" \
-		-e "s|@includedir@|$(includedir)|" libvdisk/$(name).pc.in > $(DESTDIR)$(libdir)/pkgconfig/$(name).pc &&) true
+		-e "s|@includedir@|$(includedir)|" -e "s|@URING@|$(if $(uring), -luring)|" \
+		libvdisk/$(name).pc.in > $(DESTDIR)$(libdir)/pkgconfig/$(name).pc &&) true
 	install -m 644 metadata-schema/*.xsd $(DESTDIR)$(schemadir)
 	install -m 755 $(tool) $(fuse) $(DESTDIR)$(bindir)
 	install -m 644 docs/man/*.1 $(DESTDIR)$(mandir)/man1

@@ -5,6 +5,7 @@
 #include <time.h>
 
 _Thread_local uint64_t vd_deadline;
+_Thread_local bool vd_no_wait;
 
 uint64_t vd_now_ns(void)
 {

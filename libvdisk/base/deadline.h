@@ -7,6 +7,7 @@
 #define VD_BASE_DEADLINE_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <vdisk/error.h>
@@ -14,6 +15,12 @@
 /** CLOCK_MONOTONIC nanoseconds; 0: none. */
 /* initial-exec: read on every transfer, so spare the call that finds it in a shared library. */
 extern _Thread_local uint64_t vd_deadline __attribute__((tls_model("initial-exec")));
+
+/** Set while a thread asks for what can be had without waiting for a lock or a transfer: whoever
+ *  would have to wait answers VD_WOULD_WAIT (no code of the interface, no text) and changes
+ * nothing. */
+extern _Thread_local bool vd_no_wait __attribute__((tls_model("initial-exec")));
+#define VD_WOULD_WAIT 2
 
 uint64_t vd_now_ns(void);
 /** VD_ETIMEDOUT with a text once the deadline has passed, else 0. */

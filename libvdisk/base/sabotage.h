@@ -55,7 +55,28 @@
 	X(REGION_DIRECT, "unequal region tables are overwritten without the log")                  \
 	X(REGION_ONE, "only one region table is brought into line")                                \
 	X(F1_PARTIAL, "a write to a part of a child's block that is here in part makes it whole")  \
-	X(PIN, "who reads a place isn't counted")
+	X(PIN, "who reads a place isn't counted")                                                  \
+	X(ITEM_EARLY, "the metadata table names an item whose content isn't written yet")          \
+	X(ITEM_SYNC, "an item's content isn't synced before the entry that names it")              \
+	X(ITEM_REUSE, "an item's space is written anew before the commit that frees it")           \
+	X(ITEM_SESSION, "items are changed without a new FileWriteGuid")                           \
+	X(ITEM_DATA_ID, "a change of items gives a new DataWriteGuid")                             \
+	X(ITEM_UNDO, "a change of items that failed comes with the next commit")                   \
+	X(REGION_EARLY, "the region tables name a place whose content isn't written yet")          \
+	X(REGION_SYNC, "a region's new content isn't synced before the entry that names it")       \
+	X(REGION_SPLIT, "the two region tables change in two entries")                             \
+	X(REGION_CRC, "a region table gets no new checksum")                                       \
+	X(REGION_CACHE, "pages of a region that has moved away stay in memory")                    \
+	X(REGION_ZERO, "a new region keeps the bytes that were in its space")                      \
+	X(REGION_LAP, "the old place of a region is reused while the log still writes there") \
+	X(M1_WATCH, "a write during the copy of its block isn't noticed")                          \
+	X(M1_HOLD, "writers don't wait while their block changes its place")                       \
+	X(M1_DRAIN, "a block changes its place under writes in flight")                            \
+	X(M2_ZERO, "a block is moved to space that may hold old bytes")                            \
+	X(M3_EARLY, "the old place of a moved block is given back before the commit")              \
+	X(DROP_LOOK, "a block is let go although it was written to since the look at it")          \
+	X(T1_SYNC, "the file is cut before what the log holds is in place")                        \
+	X(T2_LAP, "the file is cut while the log asks for its old length")
 
 #define VD_SABOTAGE_ENUM(name, what) VD_SABOTAGE_##name,
 enum vd_sabotage { VD_SABOTAGE_NONE = 0, VD_SABOTAGE_STEPS(VD_SABOTAGE_ENUM) VD_SABOTAGE_N };

@@ -47,7 +47,8 @@ struct vd_disk {
 	bool has_parent; /* differencing, whether or not the parent is open */
 
 	/* Colder from here on. */
-	char *path;   /* as it was opened by; "" for a store */
+	struct vd_error parent_err; /* why there is no parent though one was asked for */
+	char *path;                 /* as it was opened by; "" for a store */
 	char *folder; /* real, absolute; NULL: the image has no place in the file system */
 	struct vd_identity identity; /* of the file, to find cycles */
 	uint32_t flags;              /* VD_OPEN_* */
@@ -93,9 +94,6 @@ int vd_chain_open(struct vd_disk *top, const struct vd_open_opts *opts, struct v
 /** Tell the listeners. Only VD_EVENT_WILL_WRITE's answer counts. */
 int vd_disk_tell(struct vd_disk *disk, enum vd_event_kind kind, uint64_t start, uint64_t length,
 		 struct vd_error *err);
-/** A format's will_write; user is the disk. It may hold its locks, for the listeners have been
- *  asked by vd_disk_announce before. */
-int vd_disk_will_write(void *user, struct vd_error *err);
 int vd_disk_announce_slow(struct vd_disk *disk, struct vd_error *err);
 /** Before any change that a guest can see: ask the listeners, once, under no lock. */
 static inline int vd_disk_announce(struct vd_disk *disk, struct vd_error *err)

@@ -22,10 +22,22 @@ struct plan {
 	struct vd_create_opts opts;
 	struct vd_format_parent parent; /* if opts.parent */
 	char *relative, *absolute;
+	struct vd_disk *from; /* the parent, open until its items are copied */
+	struct vd_item_change *items;
+	struct source *sources; /* of the items */
+};
+
+/* One item of the parent, as what a new one is filled from. */
+struct source {
+	struct vd_disk *from;
+	uint8_t id[16];
 };
 
 static void drop_plan(struct plan *plan)
 {
+	vd_disk_free(plan->from, NULL);
+	vd_free(plan->items);
+	vd_free(plan->sources);
 	vd_free(plan->relative);
 	vd_free(plan->absolute);
 }
@@ -135,6 +147,48 @@ static int check_opts(const struct plan *plan, struct vd_error *err)
 	return 0;
 }
 
+static int copy_item(void *user, void *buf, uint32_t len, uint32_t offset, struct vd_error *err)
+{
+	const struct source *source = user;
+
+	return vd_disk_read_item(source->from, source->id, buf, len, offset, err);
+}
+
+/* What belongs to the disk's content goes on in its children; what belongs to the file stays. */
+static int take_items(struct plan *plan, struct vd_error *err)
+{
+	struct vd_item *items;
+	size_t n;
+	int ret;
+
+	if (!plan->from->ops->list_items)
+		return 0;
+	ret = vd_disk_list_items(plan->from, &items, &n, err);
+	if (ret || !n)
+		return ret;
+	plan->items = vd_calloc(n, sizeof(*plan->items));
+	plan->sources = vd_calloc(n, sizeof(*plan->sources));
+	if (!plan->items || !plan->sources)
+		ret = vd_no_memory(err, n * sizeof(*plan->items), "the parent's metadata items");
+	for (size_t i = 0; i < n && !ret; i++) {
+		size_t at = plan->parent.n_items;
+
+		if (!(items[i].flags & VD_ITEM_VIRTUAL_DISK))
+			continue;
+		plan->sources[at].from = plan->from;
+		memcpy(plan->sources[at].id, items[i].id, sizeof(items[i].id));
+		memcpy(plan->items[at].id, items[i].id, sizeof(items[i].id));
+		plan->items[at].flags = VD_ITEM_USER | VD_ITEM_VIRTUAL_DISK;
+		plan->items[at].length = items[i].length;
+		plan->items[at].fill = copy_item;
+		plan->items[at].user = &plan->sources[at];
+		plan->parent.n_items++;
+	}
+	plan->parent.items = plan->items;
+	vd_items_free(items);
+	return ret;
+}
+
 /* Open the parent with its own chain, so that nobody builds on a broken one. */
 static int read_parent(struct plan *plan, struct vd_error *err)
 {
@@ -157,7 +211,10 @@ static int read_parent(struct plan *plan, struct vd_error *err)
 	plan->parent.block_size = disk->info.block_size;
 	memcpy(plan->parent.data_write_id, disk->info.data_write_id, 16);
 	memcpy(plan->parent.disk_id, disk->info.disk_id, 16);
-	vd_disk_free(disk, NULL);
+	plan->from = disk;
+	ret = take_items(plan, err);
+	if (ret)
+		return ret;
 	ret = -vd_place_real(plan->opts.parent, real);
 	if (ret)
 		return vd_error_set(err, vd_code_from_errno(ret), ret, VD_NO_OFFSET,

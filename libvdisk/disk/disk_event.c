@@ -64,11 +64,6 @@ int vd_disk_announce_slow(struct vd_disk *disk, struct vd_error *err)
 	return ret;
 }
 
-int vd_disk_will_write(void *user, struct vd_error *err)
-{
-	return vd_disk_announce(user, err);
-}
-
 int vd_call_begin_slow(struct vd_disk *disk, struct vd_call *call, struct vd_error *err)
 {
 	uint32_t attention = atomic_load_explicit(&disk->attention, memory_order_relaxed);

@@ -2,14 +2,16 @@
 /* Opening and closing of images, and what they say of themselves. The chain is disk_chain.c. */
 #include <limits.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "disk/disk.h"
 #include "format/formats.h"
 
 #define KNOWN_FLAGS                                                                                \
-	(VD_OPEN_WRITE | VD_OPEN_LOOK | VD_OPEN_NO_PARENTS | VD_OPEN_DIRECT | VD_OPEN_NO_LOCK)
-#define LOOK_TRIES 5
+	(VD_OPEN_WRITE | VD_OPEN_LOOK | VD_OPEN_NO_PARENTS | VD_OPEN_DIRECT | VD_OPEN_NO_LOCK |    \
+	 VD_OPEN_TRY_PARENTS)
+#define LOOK_TRIES 10 /* with pauses of 1 ms, 2 ms ... 512 ms in between */
 
 const char *vd_disk_type_name(enum vd_disk_type type)
 {
@@ -45,6 +47,10 @@ int vd_open_opts_take(struct vd_open_opts *own, const struct vd_open_opts *opts,
 	if (own->flags & VD_OPEN_LOOK && own->flags & VD_OPEN_WRITE)
 		return vd_error_set(err, VD_EINVAL, 0, VD_NO_OFFSET,
 				    "VD_OPEN_LOOK takes no lock, so it can't go with "
+				    "VD_OPEN_WRITE");
+	if (own->flags & VD_OPEN_TRY_PARENTS && own->flags & VD_OPEN_WRITE)
+		return vd_error_set(err, VD_EINVAL, 0, VD_NO_OFFSET,
+				    "VD_OPEN_TRY_PARENTS is for looking, it can't go with "
 				    "VD_OPEN_WRITE");
 	if (!own->max_depth)
 		own->max_depth = VD_DEFAULT_DEPTH;
@@ -141,10 +147,8 @@ static void read_facts(struct vd_disk *disk, bool was_probed)
 int vd_disk_open_one(struct vd_disk **out, struct vd_io *io, const char *path,
 		     const struct vd_open_opts *opts, struct vd_error *err)
 {
-	struct vd_format_open how = {.flags = opts->flags,
-				     .cache_bytes = opts->cache_bytes,
-				     .was_probed = !opts->format,
-				     .will_write = vd_disk_will_write};
+	struct vd_format_open how = {
+	    .flags = opts->flags, .cache_bytes = opts->cache_bytes, .was_probed = !opts->format};
 	struct vd_disk *disk;
 	int ret;
 
@@ -160,7 +164,6 @@ int vd_disk_open_one(struct vd_disk **out, struct vd_io *io, const char *path,
 	vd_cond_init(&disk->announce_cond);
 	disk->io = vd_io_ref(io);
 	disk->flags = opts->flags;
-	how.user = disk;
 	ret = find_place(disk, path, err);
 	if (!ret)
 		ret = vd_disk_lock(io, opts->flags, err);
@@ -222,13 +225,38 @@ static int look_again(struct vd_disk *disk, bool *has_changed, struct vd_error *
 	return 0;
 }
 
+/** Parents that can't be opened are no failure, but a thing to be told. */
+static int try_chain(struct vd_disk *disk, const struct vd_open_opts *opts, struct vd_error *err)
+{
+	int ret = vd_chain_open(disk, opts, &disk->parent_err);
+
+	if (!ret)
+		return 0;
+	vd_disk_free(disk->parent, NULL);
+	disk->parent = NULL;
+	return ret == VD_ENOMEM
+		   ? vd_error_set(err, ret, 0, VD_NO_OFFSET, "%s", disk->parent_err.text)
+		   : 0;
+}
+
+int vd_disk_get_parent_error(const struct vd_disk *disk, struct vd_error *err)
+{
+	const struct vd_error *why = &disk->parent_err;
+
+	return why->code
+		   ? vd_error_set(err, why->code, why->sys_errno, why->offset, "%s", why->text)
+		   : 0;
+}
+
 static int open_chain(struct vd_disk **out, struct vd_io *io, const char *path,
 		      const struct vd_open_opts *opts, struct vd_error *err)
 {
 	struct vd_disk *disk = NULL;
 	int ret = vd_disk_open_one(&disk, io, path, opts, err);
 
-	if (!ret)
+	if (!ret && opts->flags & VD_OPEN_TRY_PARENTS)
+		ret = try_chain(disk, opts, err);
+	else if (!ret)
 		ret = vd_chain_open(disk, opts, err);
 	if (ret) {
 		vd_disk_free(disk, NULL);
@@ -236,6 +264,20 @@ static int open_chain(struct vd_disk **out, struct vd_io *io, const char *path,
 	}
 	*out = disk;
 	return 0;
+}
+
+/* A program that writes needs time for its next step (QEMU names the log before it fills it, and
+ * syncs in between). What nobody writes to doesn't get better by waiting. */
+static bool worth_waiting(struct vd_io *io, int n_tries)
+{
+	struct timespec pause = {0, 1000000L << n_tries};
+	char holder[128];
+
+	vd_io_holder(io, holder, sizeof(holder));
+	if (!holder[0])
+		return n_tries < 4;
+	nanosleep(&pause, NULL);
+	return true;
 }
 
 /*
@@ -255,8 +297,11 @@ static int open_look(struct vd_disk **out, struct vd_io *io, const char *path,
 		ret = open_chain(&disk, io, path, opts, err);
 		if (ret && ret != VD_ECORRUPT)
 			return ret;
-		if (ret)
+		if (ret) {
+			if (!worth_waiting(io, i))
+				return ret;
 			continue;
+		}
 		ret = look_again(disk, &has_changed, err);
 		if (!ret && !has_changed) {
 			*out = disk;

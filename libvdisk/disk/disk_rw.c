@@ -71,83 +71,32 @@ int vd_disk_read(struct vd_disk *disk, void *buf, size_t len, uint64_t offset, s
 	return ret;
 }
 
-/* Where in the caller's iovecs we are. */
-struct cursor {
-	const struct iovec *iov;
-	int n;
-	size_t skip; /* bytes of iov[0] that are done */
-};
-
-static void advance(struct cursor *at, size_t len)
-{
-	at->skip += len;
-	while (at->n && at->skip >= at->iov->iov_len) {
-		at->skip -= at->iov->iov_len;
-		at->iov++;
-		at->n--;
-	}
-}
-
-/* The next bytes, up to `len` of them, as at most N_PARTS iovecs. Returns how many bytes. */
-static size_t cut(const struct cursor *at, size_t len, struct iovec *parts, int *n_parts)
-{
-	size_t total = 0, skip = at->skip;
-	int n = 0;
-
-	for (int i = 0; i < at->n && n < N_PARTS && total < len; i++, skip = 0) {
-		size_t part = at->iov[i].iov_len - skip;
-
-		if (part > len - total)
-			part = len - total;
-		if (!part)
-			continue;
-		parts[n++] = (struct iovec){(char *)at->iov[i].iov_base + skip, part};
-		total += part;
-	}
-	*n_parts = n;
-	return total;
-}
-
 /* Between the caller's memory and `buf`. */
-static void copy_out(struct cursor *at, void *buf, size_t len)
+static void copy_out(struct vd_cursor *at, void *buf, size_t len)
 {
 	while (len) {
 		struct iovec parts[N_PARTS];
 		int n;
-		size_t total = cut(at, len, parts, &n);
+		size_t total = vd_cursor_cut(at, len, parts, N_PARTS, &n);
 
 		for (int i = 0; i < n; i++) {
 			memcpy(buf, parts[i].iov_base, parts[i].iov_len);
 			buf = (char *)buf + parts[i].iov_len;
 		}
-		advance(at, total);
-		len -= total;
-	}
-}
-
-static void fill_zero(struct cursor *at, size_t len)
-{
-	while (len) {
-		struct iovec parts[N_PARTS];
-		int n;
-		size_t total = cut(at, len, parts, &n);
-
-		for (int i = 0; i < n; i++)
-			memset(parts[i].iov_base, 0, parts[i].iov_len);
-		advance(at, total);
+		vd_cursor_advance(at, total);
 		len -= total;
 	}
 }
 
 /* Transfer one resolved stretch from or to where `at` stands. */
-static int transfer(const struct vd_mapping *mapping, struct cursor *at, struct vd_error *err)
+static int transfer(const struct vd_mapping *mapping, struct vd_cursor *at, struct vd_error *err)
 {
 	uint64_t offset = mapping->io_offset, left = mapping->length;
 
 	while (left) {
 		struct iovec parts[N_PARTS];
 		int n, ret;
-		size_t total = cut(at, (size_t)left, parts, &n);
+		size_t total = vd_cursor_cut(at, (size_t)left, parts, N_PARTS, &n);
 
 		if (mapping->access == VD_ACCESS_WRITE)
 			ret = n == 1
@@ -159,14 +108,14 @@ static int transfer(const struct vd_mapping *mapping, struct cursor *at, struct 
 				  : vd_io_readv(mapping->io, parts, n, offset, err);
 		if (ret)
 			return ret;
-		advance(at, total);
+		vd_cursor_advance(at, total);
 		offset += total;
 		left -= total;
 	}
 	return 0;
 }
 
-static int readv_run(struct vd_disk *disk, struct cursor *at, uint64_t len, uint64_t offset,
+static int readv_run(struct vd_disk *disk, struct vd_cursor *at, uint64_t len, uint64_t offset,
 		     struct vd_error *err)
 {
 	while (len) {
@@ -184,7 +133,7 @@ static int readv_run(struct vd_disk *disk, struct cursor *at, uint64_t len, uint
 		else if (mapping.state == VD_STATE_PARENT)
 			ret = parent_not_open(offset, err);
 		else
-			fill_zero(at, (size_t)n);
+			vd_cursor_zero(at, (size_t)n);
 		holder->ops->release(holder->state, &mapping, VD_OUTCOME_READ, NULL);
 		len -= n;
 		offset += n;
@@ -199,7 +148,7 @@ static int readv_run(struct vd_disk *disk, struct cursor *at, uint64_t len, uint
 int vd_disk_readv(struct vd_disk *disk, const struct iovec *iov, int n_iov, uint64_t offset,
 		  struct vd_error *err)
 {
-	struct cursor at = {iov, n_iov, 0};
+	struct vd_cursor at = {iov, n_iov, 0};
 	struct vd_call call;
 	size_t len;
 	int ret;
@@ -219,7 +168,7 @@ int vd_disk_readv(struct vd_disk *disk, const struct iovec *iov, int n_iov, uint
 	return ret;
 }
 
-static int write_run(struct vd_disk *disk, struct cursor *at, uint64_t len, uint64_t offset,
+static int write_run(struct vd_disk *disk, struct vd_cursor *at, uint64_t len, uint64_t offset,
 		     struct vd_error *err)
 {
 	while (len) {
@@ -261,12 +210,12 @@ static int lock_edges(struct vd_disk *disk, struct vd_error *err)
 }
 
 /* Write `len` bytes inside one sector of a differencing image; at NULL: zeros. */
-static int write_edge(struct vd_disk *disk, struct cursor *at, size_t len, uint64_t offset,
+static int write_edge(struct vd_disk *disk, struct vd_cursor *at, size_t len, uint64_t offset,
 		      struct vd_error *err)
 {
 	uint8_t sector[VD_MAX_SECTOR];
 	struct iovec whole = {sector, disk->sector_size};
-	struct cursor from = {&whole, 1, 0};
+	struct vd_cursor from = {&whole, 1, 0};
 	uint64_t start = vd_align_down(offset, disk->sector_size);
 	int ret = lock_edges(disk, err);
 
@@ -306,7 +255,7 @@ void vd_disk_split(const struct vd_disk *disk, uint64_t offset, uint64_t len,
 	*split = (struct vd_split){first - offset, last - first, end - last};
 }
 
-static int write_split(struct vd_disk *disk, struct cursor *at, uint64_t len, uint64_t offset,
+static int write_split(struct vd_disk *disk, struct vd_cursor *at, uint64_t len, uint64_t offset,
 		       struct vd_error *err)
 {
 	struct vd_split split;
@@ -325,7 +274,7 @@ static int write_split(struct vd_disk *disk, struct cursor *at, uint64_t len, ui
 int vd_disk_writev(struct vd_disk *disk, const struct iovec *iov, int n_iov, uint64_t offset,
 		   struct vd_error *err)
 {
-	struct cursor at = {iov, n_iov, 0};
+	struct vd_cursor at = {iov, n_iov, 0};
 	struct vd_call call;
 	size_t len;
 	int ret;

@@ -61,20 +61,26 @@ static _Atomic uint64_t *slot_of(const struct vd_skip *skip, uint64_t granule)
 	return &skip->entry[skip->table_bits ? mixed >> (64 - skip->table_bits) : 0];
 }
 
-/* The first parent that doesn't leave all of the granule to its own parent. */
-static uint32_t find_level(const struct vd_skip *skip, uint64_t granule)
+/* The first parent that doesn't leave all of the granule to its own parent. *is_known: it isn't
+ * just the first that couldn't answer without waiting. */
+static uint32_t find_level(const struct vd_skip *skip, uint64_t granule, bool *is_known)
 {
 	uint64_t start = granule << GRANULE_BITS, len = (uint64_t)1 << GRANULE_BITS;
 	uint32_t level = 1;
 
+	*is_known = true;
 	for (; level < skip->n_levels - 1; level++) {
 		struct vd_disk *disk = skip->level[level];
 		struct vd_mapping mapping;
 		bool is_parents;
+		int ret;
 
 		if (!vd_is_within(start, len, disk->size) ||
-		    !vd_is_within(start, len, skip->level[level + 1]->size) ||
-		    disk->ops->resolve(disk->state, start, len, VD_ACCESS_READ, &mapping, NULL))
+		    !vd_is_within(start, len, skip->level[level + 1]->size))
+			break;
+		ret = disk->ops->resolve(disk->state, start, len, VD_ACCESS_READ, &mapping, NULL);
+		*is_known = ret != VD_WOULD_WAIT;
+		if (ret)
 			break;
 		is_parents = mapping.state == VD_STATE_PARENT && mapping.length == len;
 		disk->ops->release(disk->state, &mapping, VD_OUTCOME_READ, NULL);
@@ -93,8 +99,11 @@ struct vd_disk *vd_skip_to(const struct vd_disk *top, uint64_t start, uint64_t *
 	uint64_t entry = atomic_load_explicit(slot, memory_order_relaxed);
 
 	if (entry >> 16 != granule + 1) {
-		entry = (granule + 1) << 16 | find_level(skip, granule);
-		atomic_store_explicit(slot, entry, memory_order_relaxed);
+		bool is_known;
+
+		entry = (granule + 1) << 16 | find_level(skip, granule, &is_known);
+		if (is_known)
+			atomic_store_explicit(slot, entry, memory_order_relaxed);
 	}
 	*depth = (uint32_t)(entry & 0xffff);
 	if (*depth > 1) /* what was skipped was asked about this granule only */

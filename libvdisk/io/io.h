@@ -19,6 +19,7 @@
 #include <vdisk/sys/io.h>
 
 #include "base/gate.h"
+#include "base/lent.h"
 
 /* The flags word: what makes a transfer leave the straight way. */
 #define VD_IO_F_CANCELED 0x01u
@@ -184,23 +185,7 @@ int vd_file_lock(void *state, enum vd_io_lock lock, struct vd_error *err);
  * locks that byte of it. False: nobody, or it can't be told. */
 bool vd_holder_find(int fd, int odd_fd, int64_t byte, char *text, size_t size);
 
-/*
- * io_draft.c: a file that is being made. It stands under a name of its own beside the path it is
- * meant for, and gets that name when it is complete and durable; a crash leaves the old or the
- * new file, never half of one.
- */
-struct vd_io_draft;
-/** flags: VD_IO_DIRECT or 0. Unless `may_replace`, `path` must not exist (VD_EEXIST, here and
- *  in vd_io_publish). */
-int vd_io_create_beside(struct vd_io_draft **out, const char *path, uint32_t flags,
-			bool may_replace, struct vd_error *err);
-/** The store to fill. Borrowed. */
-struct vd_io *vd_io_draft_io(struct vd_io_draft *draft);
-/** Sync it, give it its name, sync the folder. The draft is gone afterwards, whatever comes out;
- *  if it fails, so is the file. */
-int vd_io_publish(struct vd_io_draft *draft, struct vd_error *err);
-/** Give up: nothing is left behind. NULL is allowed. */
-void vd_io_discard(struct vd_io_draft *draft);
+/* io_draft.c: see base/lent.h, for what the upper rooms use too. */
 /** fsync the folder that holds `path`, so that a name made or removed there is durable. */
 int vd_io_sync_folder(const char *path, struct vd_error *err);
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "io/io_place.h"
 
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE 1
@@ -210,4 +211,39 @@ void vd_io_discard(struct vd_io_draft *draft)
 		return;
 	unlinkat(draft->folder, draft->temp, 0);
 	draft_free(draft);
+}
+
+/* ---- questions about places, lent to the rooms above ---- */
+
+int vd_io_real_path(const char *path, char **real, struct vd_error *err)
+{
+	char text[PATH_MAX];
+	int ret = vd_place_real(path, text);
+
+	if (ret)
+		return fail(path, "find out where it lies", -ret, err);
+	*real = vd_strdup(text);
+	return *real ? 0 : vd_no_memory(err, strlen(text) + 1, "a path");
+}
+
+int vd_io_remove(const char *path, struct vd_error *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st))
+		return fail(path, "remove it", errno, err);
+	if (!S_ISREG(st.st_mode))
+		return vd_error_set(err, VD_EDENIED, 0, VD_NO_OFFSET,
+				    "%s: isn't a plain file: it isn't removed", path);
+	if (unlink(path))
+		return fail(path, "remove it", errno, err);
+	return vd_io_sync_folder(path, err);
+}
+
+bool vd_io_has_name(const struct vd_io *io)
+{
+	int fd = vd_io_descriptor(io);
+	struct stat st;
+
+	return fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_nlink > 0;
 }

@@ -3,7 +3,14 @@
 #include "fault.h"
 
 #include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -216,4 +223,41 @@ void fault_memory_fail(uint64_t nth, bool is_sticky)
 uint64_t fault_memory_hits(void)
 {
 	return atomic_load(&n_hits);
+}
+
+void fault_hold_minimum(const char *name, const unsigned points[FAULT_N_CALLS], unsigned memory)
+{
+	const char *top = getenv("TOP");
+	char path[4096], wanted[300], now[300];
+	bool is_there = false;
+	int n = snprintf(now, sizeof(now), "%s:", name);
+	FILE *file;
+
+	for (enum fault_call call = 0; call <= FAULT_N_CALLS; call++)
+		n += snprintf(now + n, sizeof(now) - (size_t)n, " %u %s,",
+			      call < FAULT_N_CALLS ? points[call] : memory, fault_call_name(call));
+	now[n - 1] = '\0';
+	print_message("%s\n", now);
+	snprintf(path, sizeof(path), "%s/tests/fault/injection_points.txt", top ? top : ".");
+	file = fopen(path, "r");
+	if (!file)
+		fail_msg("%s can't be read (TOP is the source tree)", path);
+	while (fgets(wanted, sizeof(wanted), file)) {
+		size_t len = strlen(name);
+		char *at = wanted + len;
+
+		if (strncmp(wanted, name, len) != 0 || *at++ != ':')
+			continue;
+		is_there = true;
+		for (enum fault_call call = 0; call <= FAULT_N_CALLS; call++) {
+			unsigned long least = strtoul(at, &at, 10);
+
+			if ((call < FAULT_N_CALLS ? points[call] : memory) < least)
+				fail_msg("%s: only %s; there were %s", name, now, wanted);
+			at = strchr(at, ',') ? strchr(at, ',') + 1 : at;
+		}
+	}
+	fclose(file);
+	if (!is_there)
+		fail_msg("%s has no line of '%s'", path, name);
 }

@@ -52,4 +52,12 @@ void fault_memory_fail(uint64_t nth, bool is_sticky);
 /** Requests that failed since then. */
 uint64_t fault_memory_hits(void);
 
+/**
+ * The committed numbers of calls: a line an operation in tests/fault/injection_points.txt, "NAME: 7
+ * read, 0 write, ..., 14 memory". Fails the test where there are fewer now: calls have moved out of
+ * its sight (or the library needs fewer: then the file is made anew from the lines that this
+ * prints).
+ */
+void fault_hold_minimum(const char *name, const unsigned points[FAULT_N_CALLS], unsigned memory);
+
 #endif

@@ -14,6 +14,7 @@
 
 #include "scene.h"
 #include "scratch.h"
+#include "stamp.h"
 
 static void fail_scene(struct scene *s, const char *text)
 {
@@ -77,6 +78,14 @@ static void close_state(struct scene *s, struct vd_disk *disk)
 		fail_scene(s, err.text);
 }
 
+static void look_also(struct scene *s, struct vd_disk *disk)
+{
+	char text[800];
+
+	if (s->also && !s->also(s->also_user, s->moment, disk, text, sizeof(text)))
+		fail_scene(s, text);
+}
+
 /* Content is allowed; its hash, and whether the log was dirty. */
 static uint64_t look_at(struct scene *s, struct store *state, uint32_t flags, bool *is_dirty)
 {
@@ -87,6 +96,7 @@ static uint64_t look_at(struct scene *s, struct store *state, uint32_t flags, bo
 
 	if (!model_check_disk(s->model, MODEL_CRASH, disk, text, sizeof(text)))
 		fail_scene(s, text);
+	look_also(s, disk);
 	hash = model_hash_disk(s->model, disk);
 	vd_disk_get_info(disk, &info);
 	*is_dirty = info.has_dirty_log;
@@ -152,7 +162,10 @@ static void go_on(struct scene *s)
 	ok = workload_open(&w) && model_adopt(w.model, w.disk, w.text, sizeof(w.text));
 	for (int i = 0; ok && i < 12; i++)
 		ok = workload_step(&w);
-	if (!ok || !workload_check(&w) || !workload_close(&w))
+	if (!ok || !workload_check(&w))
+		fail_scene(s, w.text);
+	look_also(s, w.disk);
+	if (!workload_close(&w))
 		fail_scene(s, w.text);
 	check_clean(s, store);
 	workload_free_trace(&w);
@@ -243,6 +256,7 @@ static void ask_qemu(struct scene *s)
 			fail_scene(s, "QEMU hasn't replayed the log");
 		if (model_hash_disk(s->model, disk) != batch->at[i].hash)
 			fail_scene(s, "we read another content than before");
+		look_also(s, disk);
 		close_state(s, disk);
 		if (i % 4 == 0 && model_size(s->model) <= MAX_RAW)
 			compare_by_qemu(s, batch_path(i), batch->at[i].hash);
@@ -319,4 +333,63 @@ void scene_examine(struct scene *s)
 	s->count->dirty += is_dirty;
 	s->count->by_kind[s->kind]++;
 	s->count->states++;
+}
+
+static void try_state(struct scene *s, enum crash_kind kind, struct store *state)
+{
+	s->kind = kind;
+	s->state = state;
+	scene_examine(s);
+	store_free(state);
+}
+
+/* While few changes are pending, every subset of them that has the last one (those without it
+ * were seen a moment before); when there are more, some. */
+static void try_subsets(struct scene *s, size_t n_pending)
+{
+	uint64_t last = (uint64_t)1 << (n_pending - 1);
+
+	if (n_pending <= 3) {
+		for (uint64_t mask = 0; mask < last - 1; mask++)
+			try_state(s, CRASH_SUBSET, crash_subset(s->crash, mask | last));
+		return;
+	}
+	try_state(s, CRASH_SUBSET, crash_state(s->crash, CRASH_SUBSET, &s->random));
+	if (n_pending <= 64) /* the last one has overtaken all others */
+		try_state(s, CRASH_SUBSET, crash_subset(s->crash, last));
+}
+
+void scene_walk(struct scene *s, struct trace_player *player, uint64_t n_wanted)
+{
+	size_t n = record_now(s->record), was_pending = 0;
+	uint64_t n_before = s->count->states;
+
+	for (size_t moment = 0; moment <= n; moment++) {
+		size_t n_pending;
+
+		s->moment = moment;
+		crash_advance(s->crash, moment);
+		trace_advance(player, moment);
+		n_pending = crash_n_pending(s->crash);
+		if (n_pending > s->count->max_pending)
+			s->count->max_pending = n_pending;
+		if (n_pending == was_pending + 1) {
+			if (n_pending == 1)
+				try_state(s, CRASH_LOST,
+					  crash_state(s->crash, CRASH_LOST, &s->random));
+			try_state(s, CRASH_PREFIX, crash_state(s->crash, CRASH_PREFIX, &s->random));
+			try_subsets(s, n_pending);
+			if (moment % 4 == 0 || n_pending == 2)
+				try_state(s, CRASH_TORN,
+					  crash_state(s->crash, CRASH_TORN, &s->random));
+		}
+		was_pending = n_pending;
+		while (n_pending &&
+		       (s->count->states - n_before) * (n + 1) < n_wanted * (moment + 1)) {
+			enum crash_kind kind =
+			    n_pending == 1 || rnd(&s->random) & 1 ? CRASH_LAST : CRASH_TORN;
+
+			try_state(s, kind, crash_state(s->crash, kind, &s->random));
+		}
+	}
 }

@@ -42,11 +42,17 @@ struct scene {
 	uint8_t first_id[16];
 	const char *step;
 	struct scene_batch *batch; /* files that QEMU is yet to see */
+	/** What else must be true of the open disk at s->moment; NULL: nothing. */
+	bool (*also)(void *user, size_t moment, struct vd_disk *disk, char *text, size_t size);
+	void *also_user;
 };
 
 /** Remember scene->state as what was there before. */
 void scene_begin(struct scene *scene);
 void scene_examine(struct scene *scene);
+/** Examine what may be left at all moments of the recording: prefixes and small subsets of what is
+ *  pending; torn ones as often as the wanted number of states asks for. */
+void scene_walk(struct scene *scene, struct trace_player *player, uint64_t n_wanted);
 /** Finish what was put off: once, at the end. */
 void scene_end(struct scene *scene);
 

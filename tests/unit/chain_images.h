@@ -72,7 +72,13 @@ static inline void craft(const char *name, const char *relative, const char *abs
 			 const char *linkage)
 {
 	struct vd_create_opts opts = VD_CREATE_OPTS_INIT;
-	struct vd_format_parent parent = {SIZE, 512, 4096, 1 << 20, {1}, {0}, relative, absolute};
+	struct vd_format_parent parent = {.virtual_size = SIZE,
+					  .logical_sector_size = 512,
+					  .physical_sector_size = 4096,
+					  .block_size = 1 << 20,
+					  .data_write_id = {1},
+					  .relative_path = relative,
+					  .absolute_path = absolute};
 	struct vd_error err = VD_ERROR_INIT;
 	struct vd_io *io;
 

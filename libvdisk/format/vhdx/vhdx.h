@@ -2,15 +2,17 @@
 /*
  * An open VHDX, and who may touch which part of it.
  *
- * Lock order: session.lock > the committer's role (commit.is_running) > map_lock. The store's own
- * locks come last. Lock-free readers use nothing but the gate, the page cache's tags, sequences
- * and words, and members that don't change after the opening.
+ * Lock order: move.role > session.lock > the committer's role (commit.is_running) > map_lock. The
+ * store's own locks come last. Lock-free readers use nothing but the gate, the page cache's tags,
+ * sequences and words, and members that don't change after the opening.
  */
 #ifndef VD_VHDX_H
 #define VD_VHDX_H
 
 #include <pthread.h>
 #include <stdatomic.h>
+
+#include <vdisk/item.h>
 
 #include "base/gate.h"
 #include "format/vhdx/vhdx_layout.h"
@@ -73,6 +75,7 @@ struct vhdx_space {
 	uint64_t first_try;   /* no free run of least_fail or more below here */
 	uint64_t least_fail;
 	struct vhdx_runs dirty, frozen, committed, draining;
+	struct vhdx_runs quarantine; /* free, but entries of this lap of the log write there */
 	struct vd_grace grace;
 	bool is_punching;
 };
@@ -92,6 +95,37 @@ struct vhdx_pending {
 	int zero_result;   /* VD_E* if zeroing failed */
 };
 #define VHDX_PENDING_BUCKETS 256
+
+/*
+ * Stretches of structures that change together, in one log entry: from `was` to `will`. The pages
+ * are held from vhdx_edit_stage to vhdx_edit_end, so that the change can be taken back.
+ */
+#define VHDX_EDIT_PARTS 2
+struct vhdx_edit {
+	struct {
+		uint64_t off; /* of whole pages */
+		size_t len;
+		const uint8_t *was, *will;
+	} part[VHDX_EDIT_PARTS];
+	int n_parts;
+	bool is_staged, is_committed;
+	struct vhdx_txn txn;
+};
+
+#define VHDX_WRITER_SHIFT                                                                          \
+	16 /* of a writer's pin: its ticket of the writers' gate, and the other                    \
+	    */
+#define VHDX_READER_MASK 0xffffu
+
+/* The one block that is watched while it is moved, freed or punched (vhdx_move.c). */
+struct vhdx_watch {
+	pthread_mutex_t role; /* whoever moves; taken before all other locks */
+	struct vd_gate writers;
+	_Atomic uint64_t block; /* + 1; 0: none */
+	_Atomic bool is_held, was_written;
+	pthread_mutex_t lock; /* for those who wait */
+	pthread_cond_t cond;
+};
 
 struct vhdx_commit {
 	pthread_mutex_t lock;
@@ -113,6 +147,19 @@ struct vhdx_commit {
 	size_t frozen_room;
 	bool is_unapplied; /* the frozen pages are committed, but not all are in place */
 	_Atomic uint64_t n_commits, n_log_bytes, n_laps;
+};
+
+/*
+ * User metadata items. The table as it is (params.items, regions.metadata) changes only when a
+ * change is committed, under `lock` and map_lock; who has either sees a whole one. One change at a
+ * time has the turn, and with it the pages of the table and the unused space of the region.
+ */
+struct vhdx_item_state {
+	pthread_rwlock_t lock;
+	pthread_mutex_t turn_lock;
+	pthread_cond_t turn;
+	bool is_changing;
+	pthread_t changer;
 };
 
 enum vhdx_session { VHDX_SESSION_NONE = 0, VHDX_SESSION_FILE = 1, VHDX_SESSION_DATA = 2 };
@@ -142,15 +189,18 @@ struct vhdx {
 	struct vhdx_pending *pending[VHDX_PENDING_BUCKETS];
 	uint64_t n_allocated, n_freed, bytes_beyond_end;
 
+	/* Where the metadata region is, for those who have no lock: offset | length, both in MiB.
+	 */
+	_Atomic uint64_t metadata_place;
+	struct vhdx_item_state items;
+
 	struct vhdx_commit commit;
+	struct vhdx_watch move;
 	struct {
 		pthread_mutex_t lock;
 		_Atomic int level; /* enum vhdx_session */
-		bool was_announced;
 		bool
 		    has_repaired; /* the region tables are alike, or will be with the next commit */
-		int (*will_write)(void *user, struct vd_error *err);
-		void *user;
 	} session;
 };
 
@@ -171,6 +221,16 @@ void vhdx_txn_set(struct vhdx *v, struct vhdx_txn *txn, uint64_t off, uint64_t w
 void vhdx_txn_end(struct vhdx_txn *txn);
 /** Under map_lock: put a slot back on the dirty list. */
 void vhdx_slot_redirty(struct vhdx *v, struct vhdx_slot *slot);
+/** Under map_lock: pages of [off, off + len) wait for a commit. */
+bool vhdx_cache_is_dirty(const struct vhdx *v, uint64_t off, uint64_t len);
+/** Bytes of structures as they are now, committed in place or not. Multiples of 8. */
+int vhdx_words_read(struct vhdx *v, void *buf, size_t len, uint64_t off, struct vd_error *err);
+/** Under map_lock: let the pages of the edit have their new content. VHDX_NO_SLOT as above. */
+int vhdx_edit_stage(struct vhdx *v, struct vhdx_edit *edit, struct vd_error *err);
+/** Let the pages go; what wasn't committed is taken back. Not under map_lock. */
+void vhdx_edit_end(struct vhdx *v, struct vhdx_edit *edit);
+/** Under map_lock: forget pages of space that becomes free. */
+void vhdx_cache_forget(struct vhdx *v, uint64_t off, uint64_t len);
 
 /* vhdx_space.c: the space map. All under map_lock unless said otherwise. */
 /** Read the BAT once and see what is taken; VD_ECORRUPT on overlaps. */
@@ -184,9 +244,21 @@ void vhdx_space_cancel(struct vhdx *v, uint64_t off, uint64_t n);
 int vhdx_space_reserve(struct vhdx *v, struct vd_error *err);
 /** An entry in memory no longer names it: free after the commit. */
 void vhdx_space_release(struct vhdx *v, uint64_t off, uint64_t n);
+/** Take this place, if all of it is free. */
+bool vhdx_space_take(struct vhdx *v, uint64_t off, uint64_t n, bool *is_zero);
+/** As release, but the block lives on elsewhere. */
+void vhdx_space_moved(struct vhdx *v, uint64_t off, uint64_t n);
+/** Not under map_lock: freed space still waits for readers. */
+bool vhdx_space_is_draining(struct vhdx *v);
+/** Cut off what is free at the end, but not below `keep` MiB. The log is empty. Doesn't sync. */
+int vhdx_space_cut(struct vhdx *v, uint64_t keep, struct vd_error *err);
 void vhdx_space_freeze(struct vhdx *v);
 void vhdx_space_thaw(struct vhdx *v);
 void vhdx_space_committed(struct vhdx *v);
+/** Free once the lap of the log is over, and for good: the log may have pages of it. Room for one
+ *  more was made by vhdx_space_reserve. */
+void vhdx_space_quarantine(struct vhdx *v, uint64_t off, uint64_t n);
+void vhdx_space_lap_ended(struct vhdx *v);
 /** Not under map_lock: punch and free what is committed and drained; wait = nobody is left inside.
  */
 void vhdx_space_reap(struct vhdx *v, bool is_closing);
@@ -196,7 +268,7 @@ void vhdx_space_free(struct vhdx *v);
 /** Make sure that the file reaches to `end`. */
 int vhdx_space_extend(struct vhdx *v, uint64_t end, struct vd_error *err);
 
-/* vhdx_log.c: headers, sessions, group commit (F1-F5, I1-I6) */
+/* vhdx_session.c, vhdx_log.c: headers, sessions, group commit (F1-F5, I1-I6) */
 int vhdx_commit_init(struct vhdx *v, struct vd_error *err);
 void vhdx_commit_free(struct vhdx *v);
 /** I1: announce a change of the file, or of what a guest reads. Cheap once done. No lock held. */
@@ -209,6 +281,16 @@ static inline int vhdx_session_begin(struct vhdx *v, enum vhdx_session level, st
 }
 /** Make everything released before durable. Callers share commits. No lock held. */
 int vhdx_commit(struct vhdx *v, struct vd_error *err);
+/** The same, and `edit` with it: all of it, in one entry, or (edit->is_committed false) nothing. */
+int vhdx_commit_edit(struct vhdx *v, struct vhdx_edit *edit, struct vd_error *err);
+/** The committer's role. */
+int vhdx_role_enter(struct vhdx *v, struct vd_error *err);
+void vhdx_role_leave(struct vhdx *v);
+/** Everything written so far is durable. */
+int vhdx_file_sync(struct vhdx *v, struct vd_error *err);
+/** Commit, put all in place, declare the log empty; then, still alone, `then`. */
+int vhdx_commit_alone(struct vhdx *v, int (*then)(struct vhdx *v, void *user, struct vd_error *err),
+		      void *user, struct vd_error *err);
 /** Both headers, one after the other, each synced (I2). Committer's role, or while opening. */
 int vhdx_headers_update(struct vhdx *v, const struct vhdx_header *want, struct vd_error *err);
 /** Flush, apply, mark clean. */
@@ -233,11 +315,30 @@ int vhdx_entry_check(const struct vhdx *v, uint64_t block, uint64_t entry, struc
 int vhdx_bitmap_run(struct vhdx *v, uint64_t sector, uint64_t n, bool *is_here, uint64_t *n_same,
 		    struct vd_error *err);
 
+/* vhdx_move.c */
+int vhdx_move_init(struct vhdx *v);
+void vhdx_move_free(struct vhdx *v);
+/** A write to `block`, or anything else that changes its bytes, begins: waits if the block is held
+ *  back. *pin is for vhdx_writer_leave, and keeps the place of the block as a reader's pin does. */
+int vhdx_writer_enter(struct vhdx *v, uint64_t block, uint32_t *pin, struct vd_error *err);
+void vhdx_writer_leave(struct vhdx *v, uint32_t *pin);
+
 /* vhdx_trim.c, vhdx_extent.c */
+/** Let the block read as zero and own nothing; the session has begun. */
+int vhdx_zero_whole(struct vhdx *v, uint64_t block, struct vd_error *err);
 int vhdx_zero(void *state, uint64_t start, uint64_t length, uint32_t flags, struct vd_error *err);
 int vhdx_extent(void *state, uint64_t start, uint64_t limit, struct vd_extent *extent,
 		struct vd_error *err);
 int vhdx_count_blocks(void *state, struct vd_block_counts *counts, struct vd_error *err);
+
+/* vhdx_items.c, vhdx_items_change.c: user metadata items */
+int vhdx_items_init(struct vhdx *v, struct vd_error *err);
+void vhdx_items_free(struct vhdx *v);
+int vhdx_list_items(void *state, struct vd_item **items, size_t *n, struct vd_error *err);
+int vhdx_read_item(void *state, const uint8_t id[16], void *buf, uint32_t len, uint32_t offset,
+		   struct vd_error *err);
+int vhdx_change_items(void *state, const struct vd_item_change *changes, size_t n,
+		      struct vd_error *err);
 
 /* Small helpers */
 static inline uint64_t vhdx_entry_off(const struct vhdx *v, uint64_t index)
@@ -256,6 +357,12 @@ static inline uint64_t vhdx_block_bytes(const struct vhdx *v, uint64_t block)
 	uint64_t start = block << v->geo.block_bits;
 
 	return vd_min64(v->params.block_size, v->params.virtual_size - start);
+}
+
+/** A region in one word: see metadata_place. */
+static inline uint64_t vhdx_region_place(const struct vhdx_region *region)
+{
+	return region->off / VD_MIB << 12 | region->len / VD_MIB;
 }
 
 static inline bool vhdx_is_stored(enum vhdx_state state)

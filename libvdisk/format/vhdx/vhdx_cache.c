@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/deadline.h"
 #include "base/sabotage.h"
 #include "format/vhdx/vhdx.h"
 
@@ -184,6 +185,8 @@ static int get_slow(struct vhdx *v, uint64_t off, uint64_t *word, struct vd_erro
 	struct vhdx_slot *slot;
 	int ret;
 
+	if (vd_no_wait)
+		return VD_WOULD_WAIT;
 	pthread_mutex_lock(&v->map_lock);
 	n_applied = cache->n_applied;
 	slot = find(cache, page);
@@ -281,4 +284,49 @@ void vhdx_txn_end(struct vhdx_txn *txn)
 	for (uint32_t i = 0; i < txn->n_held; i++)
 		txn->held[i]->n_holds--;
 	txn->n_held = 0;
+}
+
+int vhdx_words_read(struct vhdx *v, void *buf, size_t len, uint64_t off, struct vd_error *err)
+{
+	uint8_t *out = buf;
+
+	for (size_t at = 0; at < len; at += 8) {
+		uint64_t word;
+		int ret = vhdx_word_get(v, off + at, &word, err);
+
+		if (ret)
+			return ret;
+		word = htole64(word);
+		memcpy(out + at, &word, 8);
+	}
+	return 0;
+}
+
+void vhdx_cache_forget(struct vhdx *v, uint64_t off, uint64_t len)
+{
+	struct vhdx_cache *cache = &v->cache;
+	size_t n_slots = (size_t)VHDX_WAYS << cache->set_bits;
+
+	if (VD_SABOTAGED(REGION_CACHE))
+		return;
+	cache->n_applied++; /* a page that is being read now is not to be believed either */
+	for (size_t i = 0; i < n_slots; i++) {
+		struct vhdx_slot *slot = &cache->slots[i];
+
+		if (!atomic_load_explicit(&cache->tags[i], memory_order_relaxed) ||
+		    slot->page < off / VHDX_PAGE || slot->page >= (off + len) / VHDX_PAGE ||
+		    slot->is_dirty || slot->is_frozen || slot->n_holds)
+			continue;
+		atomic_fetch_add_explicit(&slot->seq, 1, memory_order_acq_rel);
+		atomic_store_explicit(&cache->tags[i], 0, memory_order_release);
+		atomic_fetch_add_explicit(&slot->seq, 1, memory_order_release);
+	}
+}
+
+bool vhdx_cache_is_dirty(const struct vhdx *v, uint64_t off, uint64_t len)
+{
+	for (uint32_t i = 0; i < v->cache.n_dirty; i++)
+		if (vd_is_within(v->cache.dirty[i]->page * VHDX_PAGE - off, 1, len))
+			return true;
+	return false;
 }

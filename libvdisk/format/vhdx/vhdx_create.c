@@ -26,6 +26,8 @@
 #define OFF_PHYSICAL (OFF_PARAMS + 36)
 #define OFF_LOCATOR  (OFF_PARAMS + VHDX_PAGE)
 #define LOCATOR_ROOM 16384u
+#define OFF_ITEMS    (OFF_LOCATOR + LOCATOR_ROOM)
+#define ITEM_PIECE   (256u << 10)
 
 /* The image to be. */
 struct plan {
@@ -34,6 +36,8 @@ struct plan {
 	struct vhdx_regions regions;
 	struct vhdx_header header;
 	struct vd_parent_hint hint;
+	const struct vd_item_change *items; /* of the parent, for the metadata region */
+	size_t n_items;
 	uint64_t blocks_off; /* first block */
 	uint64_t len;        /* of the file */
 	bool is_fixed;
@@ -169,6 +173,24 @@ static void plan_ids(struct plan *plan, const struct vd_create_opts *opts,
 	plan->header.data_write_id = vd_guid_derive(plan->params.disk_id, name);
 }
 
+/* Whole pages for each, so that one can change without touching another; at most 1,024 of 1 MiB. */
+static uint64_t items_room(const struct plan *plan)
+{
+	uint64_t room = 0;
+
+	for (size_t i = 0; i < plan->n_items; i++)
+		room += vd_align_up(plan->items[i].length, VHDX_PAGE);
+	return room;
+}
+
+/* Changes need room for old and new content beside each other. */
+static uint32_t metadata_len(const struct plan *plan)
+{
+	uint64_t room = vd_align_up(OFF_ITEMS + 2 * items_room(plan), VD_MIB);
+
+	return (uint32_t)vd_max64(METADATA_LEN, room);
+}
+
 static int plan_layout(struct plan *plan, const struct vd_create_opts *opts, struct vd_error *err)
 {
 	uint32_t log_len = opts->log_size ? opts->log_size : DEFAULT_LOG;
@@ -182,9 +204,9 @@ static int plan_layout(struct plan *plan, const struct vd_create_opts *opts, str
 	plan->header.log_off = VHDX_HEAD_END;
 	plan->regions.metadata.id = vhdx_region_metadata;
 	plan->regions.metadata.off = plan->header.log_off + log_len;
-	plan->regions.metadata.len = METADATA_LEN;
+	plan->regions.metadata.len = metadata_len(plan);
 	plan->regions.bat.id = vhdx_region_bat;
-	plan->regions.bat.off = plan->regions.metadata.off + METADATA_LEN;
+	plan->regions.bat.off = plan->regions.metadata.off + plan->regions.metadata.len;
 	plan->regions.bat.len = (uint32_t)vd_align_up(plan->geometry.n_entries * 8, VD_MIB);
 	plan->blocks_off = plan->regions.bat.off + plan->regions.bat.len;
 	plan->len = plan->blocks_off;
@@ -227,6 +249,45 @@ static void put_item(uint8_t *region, struct vd_guid id, uint32_t off, uint32_t 
 	table->n_entries = vd_put16((uint16_t)(n + 1));
 }
 
+static int write_item(const struct plan *plan, const struct vd_item_change *item, uint32_t off,
+		      uint8_t *piece, struct vd_io *io, struct vd_error *err)
+{
+	for (uint32_t at = 0, n; at < item->length; at += n) {
+		int rc;
+
+		n = (uint32_t)vd_min64(item->length - at, ITEM_PIECE);
+		rc = item->fill(item->user, piece, n, at, err);
+		if (!rc)
+			rc = vd_io_write(io, piece, n, plan->regions.metadata.off + off + at, err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* What the child takes over: content, and entries of the table in `region`. */
+static int write_items(const struct plan *plan, uint8_t *region, struct vd_io *io,
+		       struct vd_error *err)
+{
+	VD_AUTO_FREE uint8_t *piece = plan->n_items ? vd_malloc(ITEM_PIECE) : NULL;
+	uint32_t off = OFF_ITEMS;
+
+	if (plan->n_items && !piece)
+		return vd_no_memory(err, ITEM_PIECE, "the parent's metadata items");
+	for (size_t i = 0; i < plan->n_items; i++) {
+		const struct vd_item_change *item = &plan->items[i];
+		struct vd_guid id;
+		int rc = write_item(plan, item, off, piece, io, err);
+
+		if (rc)
+			return rc;
+		memcpy(id.b, item->id, sizeof(id.b));
+		put_item(region, id, item->length ? off : 0, item->length, item->flags);
+		off += (uint32_t)vd_align_up(item->length, VHDX_PAGE);
+	}
+	return 0;
+}
+
 static int write_metadata(const struct plan *plan, struct vd_io *io, struct vd_error *err)
 {
 	const uint32_t of_disk = VHDX_ITEM_VIRTUAL_DISK | VHDX_ITEM_REQUIRED;
@@ -234,6 +295,7 @@ static int write_metadata(const struct plan *plan, struct vd_io *io, struct vd_e
 	size_t len = OFF_PARAMS + VHDX_PAGE + (params->has_parent ? LOCATOR_ROOM : 0), locator_len;
 	VD_AUTO_FREE uint8_t *bytes = vd_calloc(1, len);
 	struct vhdx_disk_params file_params;
+	int rc;
 
 	if (!bytes)
 		return vd_no_memory(err, len, "the metadata region");
@@ -260,7 +322,8 @@ static int write_metadata(const struct plan *plan, struct vd_io *io, struct vd_e
 		put_item(bytes, vhdx_item_locator, OFF_LOCATOR, (uint32_t)locator_len,
 			 VHDX_ITEM_REQUIRED);
 	}
-	return vd_io_write(io, bytes, len, plan->regions.metadata.off, err);
+	rc = write_items(plan, bytes, io, err);
+	return rc ? rc : vd_io_write(io, bytes, len, plan->regions.metadata.off, err);
 }
 
 /* The BAT of a fixed image: all blocks in their order. That of others is zeros. */
@@ -327,7 +390,8 @@ static int write_ident(struct vd_io *io, struct vd_error *err)
 int vhdx_create(struct vd_io *io, const struct vd_create_opts *opts,
 		const struct vd_format_parent *parent, struct vd_error *err)
 {
-	struct plan plan = {0};
+	struct plan plan = {.items = parent ? parent->items : NULL,
+			    .n_items = parent ? parent->n_items : 0};
 	int rc = make_plan(&plan, opts, parent, err);
 
 	if (!rc)

@@ -20,7 +20,6 @@
  * One thread at a time has the committer's role (commit.is_running); flushes that arrive
  * while it runs wait for the next commit and share it.
  */
-#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +28,8 @@
 #include "base/message.h"
 #include "base/sabotage.h"
 #include "format/vhdx/vhdx.h"
+
+#define MAX_TRIES 1000 /* commits to make room for one change; one is enough but for races */
 
 int vhdx_commit_init(struct vhdx *v, struct vd_error *err)
 {
@@ -57,7 +58,7 @@ void vhdx_commit_free(struct vhdx *v)
 }
 
 /* Get the committer's role. */
-static int enter(struct vhdx *v, struct vd_error *err)
+int vhdx_role_enter(struct vhdx *v, struct vd_error *err)
 {
 	int ret = 0;
 
@@ -70,7 +71,7 @@ static int enter(struct vhdx *v, struct vd_error *err)
 	return ret;
 }
 
-static void leave(struct vhdx *v)
+void vhdx_role_leave(struct vhdx *v)
 {
 	pthread_mutex_lock(&v->commit.lock);
 	v->commit.is_running = false;
@@ -78,7 +79,7 @@ static void leave(struct vhdx *v)
 	pthread_mutex_unlock(&v->commit.lock);
 }
 
-static int sync_file(struct vhdx *v, struct vd_error *err)
+int vhdx_file_sync(struct vhdx *v, struct vd_error *err)
 {
 	int ret;
 
@@ -88,114 +89,6 @@ static int sync_file(struct vhdx *v, struct vd_error *err)
 		atomic_store_explicit(&v->has_unsynced, true, memory_order_seq_cst);
 	else if (VD_SABOTAGED(F2_RACE))
 		atomic_store_explicit(&v->has_unsynced, false, memory_order_seq_cst);
-	return ret;
-}
-
-int vhdx_headers_update(struct vhdx *v, const struct vhdx_header *want, struct vd_error *err)
-{
-	struct vhdx_commit *c = &v->commit;
-	uint8_t *bytes = vd_malloc_aligned(VHDX_PAGE, VHDX_HEADER_SIZE);
-	int ret = 0;
-
-	if (!bytes)
-		return vd_no_memory(err, VHDX_HEADER_SIZE, "a header");
-	for (int i = 0; i < 2 && !ret; i++) {
-		struct vhdx_header header = *want;
-		int to = VD_SABOTAGED(I2_SLOT) ? c->slot : !c->slot;
-
-		if (VD_SABOTAGED(I2_BOTH) && i)
-			break;
-		header.seq = c->header.seq + !VD_SABOTAGED(I2_SEQ);
-		vhdx_header_encode(&header, bytes);
-		c->is_half = true;
-		ret = vd_io_write(v->file, bytes, VHDX_HEADER_SIZE, VHDX_HEADER_OFF(to), err);
-		if (!ret && !(VD_SABOTAGED(I2_SYNC) && i == 0))
-			ret = sync_file(v, err);
-		if (!ret) {
-			c->slot = to;
-			c->header = header;
-			c->is_half = i == 0;
-		}
-	}
-	vd_free_aligned(bytes);
-	return ret;
-}
-
-/*
- * Bring both copies of the region table into line with the one that counts: their pages become
- * part of the next commit. All are held before the first is changed, so that no entry ever has
- * half a table.
- */
-static int repair_regions(struct vhdx *v, struct vd_error *err)
-{
-	struct vhdx_txn txn = {{NULL}, 0};
-	uint64_t *words;
-	int ret = 0;
-
-	if (!v->regions.differ && v->regions.is_valid[0] && v->regions.is_valid[1])
-		return 0;
-	words = vd_malloc(VHDX_REGIONS_SIZE);
-	if (!words)
-		return vd_no_memory(err, VHDX_REGIONS_SIZE, "the region table");
-	vhdx_regions_encode(&v->regions, (uint8_t *)words);
-	for (int i = 0; VD_SABOTAGED(REGION_DIRECT) && i < 2 && !ret; i++)
-		ret = vd_io_write(v->file, words, VHDX_REGIONS_SIZE, VHDX_REGIONS_OFF(i), err);
-	pthread_mutex_lock(&v->map_lock);
-	for (uint32_t at = 0; at < 2 * VHDX_REGIONS_SIZE && !ret; at += VHDX_PAGE)
-		ret = vhdx_txn_hold(v, &txn, VHDX_REGIONS_OFF(0) + at, err);
-	for (uint32_t at = 0; at < 2 * VHDX_REGIONS_SIZE && !ret; at += 8) {
-		uint64_t word = le64toh(words[at % VHDX_REGIONS_SIZE / 8]);
-
-		if (VD_SABOTAGED(REGION_ONE) && at >= VHDX_REGIONS_SIZE)
-			break;
-		if (vhdx_txn_get(&txn, VHDX_REGIONS_OFF(0) + at) != word)
-			vhdx_txn_set(v, &txn, VHDX_REGIONS_OFF(0) + at, word);
-	}
-	vhdx_txn_end(&txn);
-	pthread_mutex_unlock(&v->map_lock);
-	vd_free(words);
-	/* No room in the cache: the table that counts is whole, the next opening tries again. */
-	return ret == VHDX_NO_SLOT ? 0 : ret;
-}
-
-static int begin_session(struct vhdx *v, enum vhdx_session level, struct vd_error *err)
-{
-	struct vhdx_header want;
-	int ret = enter(v, err);
-
-	if (ret)
-		return ret;
-	want = v->commit.header;
-	if (atomic_load(&v->session.level) == VHDX_SESSION_NONE && !VD_SABOTAGED(I1_FILE_ID))
-		want.file_write_id = vd_guid_random();
-	if (level == VHDX_SESSION_DATA && !VD_SABOTAGED(I1_DATA_ID))
-		want.data_write_id = vd_guid_random();
-	ret = vhdx_headers_update(v, &want, err);
-	if (!ret && !v->session.has_repaired)
-		ret = repair_regions(v, err);
-	if (!ret) {
-		v->session.has_repaired = true;
-		atomic_store_explicit(&v->session.level, (int)level, memory_order_release);
-	}
-	leave(v);
-	return ret;
-}
-
-int vhdx_session_begin_slow(struct vhdx *v, enum vhdx_session level, struct vd_error *err)
-{
-	int ret = 0;
-
-	pthread_mutex_lock(&v->session.lock);
-	if (atomic_load(&v->session.level) < (int)level) {
-		if (level == VHDX_SESSION_DATA && !v->session.was_announced &&
-		    v->session.will_write)
-			ret = v->session.will_write(v->session.user, err);
-		if (!ret) {
-			v->session.was_announced |= level == VHDX_SESSION_DATA;
-			ret = begin_session(v, level, err);
-		}
-	}
-	pthread_mutex_unlock(&v->session.lock);
 	return ret;
 }
 
@@ -311,9 +204,16 @@ static int apply(struct vhdx *v, struct vd_error *err)
 static int end_lap(struct vhdx *v, struct vd_error *err)
 {
 	struct vhdx_header want = v->commit.header;
+	int ret;
 
 	memset(&want.log_id, 0, sizeof(want.log_id));
-	return vhdx_headers_update(v, &want, err);
+	ret = vhdx_headers_update(v, &want, err);
+	if (ret)
+		return ret;
+	pthread_mutex_lock(&v->map_lock);
+	vhdx_space_lap_ended(v);
+	pthread_mutex_unlock(&v->map_lock);
+	return 0;
 }
 
 /* F3 and F4 for pages [from, from + n) of the frozen ones, under `log_id`. */
@@ -329,7 +229,7 @@ static int write_pages(struct vhdx *v, size_t from, size_t n, uint64_t len, stru
 			  (const uint8_t(*)[VHDX_PAGE])c->pages + from, n);
 	ret = vd_io_write(v->file, c->entry, size, c->header.log_off + c->log_pos, err);
 	if (!ret && !VD_SABOTAGED(F4_SYNC))
-		ret = sync_file(v, err);
+		ret = vhdx_file_sync(v, err);
 	return ret;
 }
 
@@ -381,8 +281,20 @@ static int write_entry(struct vhdx *v, uint64_t len, bool *is_committed, struct 
 	return ret;
 }
 
-/* One commit, by whoever has the role. */
-static int commit_once(struct vhdx *v, struct vd_error *err)
+#ifdef VD_SABOTAGE
+static bool leaves_out_sync(const struct vhdx_edit *edit)
+{
+	if (!edit)
+		return VD_SABOTAGED(F2_SYNC);
+	return edit->part[0].off < VHDX_HEAD_END ? VD_SABOTAGED(REGION_SYNC)
+						 : VD_SABOTAGED(ITEM_SYNC);
+}
+#else
+#define leaves_out_sync(edit) false
+#endif
+
+/* One commit, by whoever has the role; of an edit that was staged, or of others. */
+static int commit_once(struct vhdx *v, struct vhdx_edit *edit, struct vd_error *err)
 {
 	struct vhdx_commit *c = &v->commit;
 	bool is_committed = false;
@@ -401,13 +313,13 @@ static int commit_once(struct vhdx *v, struct vd_error *err)
 		return 0;
 	if (c->n_frozen || atomic_load_explicit(&v->has_unsynced, memory_order_seq_cst) ||
 	    vd_io_is_poisoned(v->file))
-		ret = VD_SABOTAGED(F2_SYNC) && c->n_frozen ? 0 : sync_file(v, err); /* F2 */
+		ret = leaves_out_sync(edit) && c->n_frozen ? 0 : vhdx_file_sync(v, err); /* F2 */
 	if (!c->n_frozen)
 		return ret;
 	if (!ret && c->is_half)
 		ret = vhdx_headers_update(v, &c->header, err);
-	/* Nor does an entry end where the log does: QEMU 7.2 would look for the next one at its start,
-	 * find the first, and never stop. */
+	/* Nor does an entry end where the log does: QEMU 7.2 would look for the next one at its
+	 * start, find the first, and never stop. */
 	if (!ret && !vd_guid_is_nil(c->header.log_id) &&
 	    c->log_pos + vhdx_entry_size(c->n_frozen) >= c->header.log_len) {
 		if (VD_SABOTAGED(I5_LAP))
@@ -417,6 +329,8 @@ static int commit_once(struct vhdx *v, struct vd_error *err)
 	}
 	if (!ret)
 		ret = write_entry(v, len, &is_committed, err);
+	if (edit)
+		edit->is_committed = is_committed;
 	if (!is_committed) {
 		thaw(v);
 		return ret;
@@ -429,6 +343,57 @@ static int commit_once(struct vhdx *v, struct vd_error *err)
 		vd_message(VD_MESSAGE_WARNING,
 			   "%s: committed pages could not be put in place yet; the log has them",
 			   vd_io_name(v->file));
+	return ret;
+}
+
+/* With the role: let the pages of the edit become dirty, then commit them with all others. */
+static int commit_edit(struct vhdx *v, struct vhdx_edit *edit, struct vd_error *err)
+{
+	int ret = VHDX_NO_SLOT;
+
+	for (int i = 0; i < MAX_TRIES && ret == VHDX_NO_SLOT; i++) {
+		pthread_mutex_lock(&v->map_lock);
+		ret = vhdx_edit_stage(v, edit, err);
+		pthread_mutex_unlock(&v->map_lock);
+		if (ret == VHDX_NO_SLOT) {
+			ret = commit_once(v, NULL, err);
+			if (!ret)
+				ret = VHDX_NO_SLOT;
+		}
+	}
+	if (ret == VHDX_NO_SLOT)
+		ret = vd_error_set(err, VD_ENOMEM, 0, VD_NO_OFFSET,
+				   "the cache of BAT pages is too small for this change");
+	if (!ret)
+		ret = commit_once(v, edit, err);
+	/* A header that names the entry may have got to the disk though its write failed: name the
+	 * old state again before anybody hears that nothing was changed. */
+	if (ret && !edit->is_committed && v->commit.is_half)
+		(void)vhdx_headers_update(v, &v->commit.header, NULL);
+	vhdx_edit_end(v, edit);
+	return ret;
+}
+
+int vhdx_commit_edit(struct vhdx *v, struct vhdx_edit *edit, struct vd_error *err)
+{
+	struct vhdx_commit *c = &v->commit;
+	uint64_t mine;
+	int ret = vhdx_role_enter(v, err);
+
+	if (ret)
+		return ret;
+	pthread_mutex_lock(&c->lock);
+	mine = ++c->n_started;
+	pthread_mutex_unlock(&c->lock);
+
+	ret = commit_edit(v, edit, err);
+
+	pthread_mutex_lock(&c->lock);
+	if (!ret)
+		c->n_done = mine;
+	pthread_mutex_unlock(&c->lock);
+	vhdx_role_leave(v);
+	vhdx_space_reap(v, false);
 	return ret;
 }
 
@@ -450,7 +415,7 @@ int vhdx_commit(struct vhdx *v, struct vd_error *err)
 	mine = ++c->n_started;
 	pthread_mutex_unlock(&c->lock);
 
-	ret = commit_once(v, err);
+	ret = commit_once(v, NULL, err);
 
 	pthread_mutex_lock(&c->lock);
 	c->is_running = false;
@@ -458,6 +423,30 @@ int vhdx_commit(struct vhdx *v, struct vd_error *err)
 		c->n_done = mine;
 	pthread_cond_broadcast(&c->cond);
 	pthread_mutex_unlock(&c->lock);
+	vhdx_space_reap(v, false);
+	return ret;
+}
+
+int vhdx_commit_alone(struct vhdx *v, int (*then)(struct vhdx *v, void *user, struct vd_error *err),
+		      void *user, struct vd_error *err)
+{
+	struct vhdx_commit *c = &v->commit;
+	int ret = vhdx_role_enter(v, err);
+
+	if (ret)
+		return ret;
+	ret = commit_once(v, NULL, err);
+	if (!ret && c->is_unapplied)
+		ret = apply(v, err);
+	if (!ret && !vd_guid_is_nil(c->header.log_id)) {
+		if (!VD_SABOTAGED(T1_SYNC))
+			ret = vhdx_file_sync(v, err);
+		if (!ret && !VD_SABOTAGED(T2_LAP))
+			ret = end_lap(v, err);
+	}
+	if (!ret)
+		ret = then(v, user, err);
+	vhdx_role_leave(v);
 	vhdx_space_reap(v, false);
 	return ret;
 }
@@ -476,12 +465,13 @@ int vhdx_commit_close(struct vhdx *v, struct vd_error *err)
 		ret = vhdx_space_trim(v, err);
 	if (!ret && !vd_guid_is_nil(c->header.log_id)) {
 		if (!VD_SABOTAGED(CLOSE_SYNC))
-			ret = sync_file(v, err);
+			ret = vhdx_file_sync(v, err);
 		if (!ret)
 			ret = end_lap(v, err);
 	} else if (!ret && c->is_half && atomic_load(&v->session.level) != VHDX_SESSION_NONE) {
 		ret = vhdx_headers_update(v, &c->header, err);
 	}
+	vhdx_space_reap(v, true);
 	if (!ret)
 		ret = vhdx_space_trim(v, err);
 	return ret;

@@ -10,7 +10,7 @@
 #include "base/deadline.h"
 #include "base/sabotage.h"
 #include "format/formats.h"
-#include "format/vhdx/vhdx.h"
+#include "format/vhdx/vhdx_move.h"
 
 static void free_all(struct vhdx *v)
 {
@@ -23,11 +23,13 @@ static void free_all(struct vhdx *v)
 	if (v->io != v->file)
 		vd_io_close(v->io);
 	vd_io_close(v->file);
+	vhdx_items_free(v);
 	pthread_mutex_destroy(&v->map_lock);
 	pthread_cond_destroy(&v->map_cond);
 	pthread_mutex_destroy(&v->commit.lock);
 	pthread_cond_destroy(&v->commit.cond);
 	pthread_mutex_destroy(&v->session.lock);
+	vhdx_move_free(v);
 	vd_free_aligned(v);
 }
 
@@ -157,6 +159,7 @@ static int open_inner(struct vhdx *v, const struct vd_format_open *how, struct v
 	vhdx_geometry_init(&v->geo, &v->params);
 	v->is_fixed = v->params.leave_allocated && !v->params.has_parent;
 	v->structures_end = structures_end(v);
+	atomic_store(&v->metadata_place, vhdx_region_place(&v->regions.metadata));
 	ret = check_bat(v, err);
 	if (!ret && v->is_writable)
 		ret = check_writable(v, err);
@@ -181,14 +184,15 @@ static int open_vhdx(void **state, struct vd_io *io, const struct vd_format_open
 	v->file = vd_io_ref(io);
 	v->io = v->file;
 	v->is_writable = how->flags & VD_OPEN_WRITE;
-	v->session.will_write = how->will_write;
-	v->session.user = how->user;
 	pthread_mutex_init(&v->map_lock, NULL);
 	vd_cond_init(&v->map_cond);
 	pthread_mutex_init(&v->commit.lock, NULL);
 	vd_cond_init(&v->commit.cond);
 	pthread_mutex_init(&v->session.lock, NULL);
-	ret = open_inner(v, how, err);
+	vhdx_move_init(v);
+	ret = vhdx_items_init(v, err);
+	if (!ret)
+		ret = open_inner(v, how, err);
 	if (ret) {
 		free_all(v);
 		return ret;
@@ -317,4 +321,13 @@ const struct vd_format_ops vhdx_format_ops = {
     .count_blocks = vhdx_count_blocks,
     .look_again = look_again,
     .check = vhdx_check,
+    .get_space = vhdx_get_space,
+    .list_use = vhdx_list_use,
+    .move = vhdx_move,
+    .drop = vhdx_drop,
+    .punch = vhdx_punch,
+    .cut = vhdx_cut,
+    .list_items = vhdx_list_items,
+    .read_item = vhdx_read_item,
+    .change_items = vhdx_change_items,
 };

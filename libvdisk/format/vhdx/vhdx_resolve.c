@@ -151,7 +151,9 @@ int vhdx_release(void *state, struct vd_mapping *m, enum vd_outcome outcome, str
 
 	if (m->access == VD_ACCESS_WRITE)
 		ret = vhdx_release_write(v, m, outcome == VD_OUTCOME_WRITTEN, err);
-	if (m->pin)
+	if (m->access == VD_ACCESS_WRITE)
+		vhdx_writer_leave(v, &m->pin);
+	else if (m->pin)
 		vd_gate_leave(&v->gate, m->pin - 1);
 	m->pin = 0;
 	return ret;

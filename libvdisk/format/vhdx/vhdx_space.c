@@ -345,7 +345,9 @@ void vhdx_space_cancel(struct vhdx *v, uint64_t off, uint64_t n)
 
 int vhdx_space_reserve(struct vhdx *v, struct vd_error *err)
 {
-	return runs_reserve(&v->space.dirty, 1, err);
+	int ret = runs_reserve(&v->space.dirty, 1, err);
+
+	return ret ? ret : runs_reserve(&v->space.quarantine, 1, err);
 }
 
 void vhdx_space_release(struct vhdx *v, uint64_t off, uint64_t n)
@@ -355,6 +357,65 @@ void vhdx_space_release(struct vhdx *v, uint64_t off, uint64_t n)
 	else
 		runs_add(&v->space.dirty, off / VD_MIB, n);
 	v->n_freed++;
+}
+
+bool vhdx_space_take(struct vhdx *v, uint64_t off, uint64_t n, bool *is_zero)
+{
+	struct vhdx_space *space = &v->space;
+	uint64_t at = off / VD_MIB;
+
+	/* Behind the end, for what has to step aside: only right behind it. */
+	if (at > space->n_mib || (at + n > space->n_mib && grow(v, at + n, NULL)))
+		return false;
+	*is_zero = true;
+	for (uint64_t i = at; i < at + n; i++) {
+		if (get_bit(space->used, i))
+			return false;
+		*is_zero = *is_zero && get_bit(space->zeroed, i);
+	}
+	put_bits(space->used, at, n, true);
+	put_bits(space->zeroed, at, n, false);
+	return true;
+}
+
+void vhdx_space_moved(struct vhdx *v, uint64_t off, uint64_t n)
+{
+	if (VD_SABOTAGED(M3_EARLY))
+		make_free(&v->space, off / VD_MIB, n,
+			  vd_io_punch(v->file, off, n * VD_MIB, NULL) == 0);
+	else
+		runs_add(&v->space.dirty, off / VD_MIB, n);
+}
+
+bool vhdx_space_is_draining(struct vhdx *v)
+{
+	bool is_draining;
+
+	pthread_mutex_lock(&v->map_lock);
+	is_draining = v->space.draining.n || v->space.committed.n || v->space.is_punching;
+	pthread_mutex_unlock(&v->map_lock);
+	return is_draining;
+}
+
+int vhdx_space_cut(struct vhdx *v, uint64_t keep, struct vd_error *err)
+{
+	struct vhdx_space *space = &v->space;
+	uint64_t end = space->n_mib;
+	int ret;
+
+	while (end > keep && !get_bit(space->used, end - 1))
+		end--;
+	if (end == space->n_mib)
+		return 0;
+	ret = vd_io_truncate(v->file, end * VD_MIB, err);
+	if (ret)
+		return ret;
+	atomic_store(&v->file_len, end * VD_MIB);
+	space->n_mib = end;
+	space->opened_mib = vd_min64(space->opened_mib, end);
+	space->first_try = 0;
+	space->least_fail = UINT64_MAX;
+	return 0;
 }
 
 void vhdx_space_freeze(struct vhdx *v)
@@ -370,6 +431,27 @@ void vhdx_space_thaw(struct vhdx *v)
 void vhdx_space_committed(struct vhdx *v)
 {
 	runs_move(&v->space.committed, &v->space.frozen);
+}
+
+void vhdx_space_quarantine(struct vhdx *v, uint64_t off, uint64_t n)
+{
+	if (VD_SABOTAGED(REGION_LAP))
+		make_free(&v->space, off / VD_MIB, n, false);
+	else
+		runs_add(&v->space.quarantine, off / VD_MIB, n);
+}
+
+void vhdx_space_lap_ended(struct vhdx *v)
+{
+	struct vhdx_runs *runs = &v->space.quarantine;
+
+	for (size_t i = 0; i < runs->n; i++)
+		vhdx_cache_forget(v, runs->run[i].at * VD_MIB, runs->run[i].n * VD_MIB);
+	/* Kept apart: vhdx_space_reserve has made room here. */
+	if (!runs_reserve(&v->space.committed, runs->n, NULL))
+		for (size_t i = 0; i < runs->n; i++)
+			runs_add(&v->space.committed, runs->run[i].at, runs->run[i].n);
+	runs->n = 0;
 }
 
 /* Give the host its space back, then let it be allocated again: the F2 of the commit that uses it
@@ -444,4 +526,5 @@ void vhdx_space_free(struct vhdx *v)
 	vd_free(space->frozen.run);
 	vd_free(space->committed.run);
 	vd_free(space->draining.run);
+	vd_free(space->quarantine.run);
 }

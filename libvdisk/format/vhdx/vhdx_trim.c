@@ -55,7 +55,7 @@ static int look(struct vhdx *v, uint64_t block, uint32_t flags, enum vhdx_state 
 	return ret;
 }
 
-static int zero_whole(struct vhdx *v, uint64_t block, struct vd_error *err)
+int vhdx_zero_whole(struct vhdx *v, uint64_t block, struct vd_error *err)
 {
 	struct vhdx_txn txn = {{NULL}, 0};
 	int ret = VHDX_NO_SLOT;
@@ -103,14 +103,21 @@ static int zero_in_place(struct vhdx *v, uint64_t start, uint64_t length, enum v
 static int discard_in_place(struct vhdx *v, uint64_t start, uint64_t length, struct vd_error *err)
 {
 	struct vd_mapping m;
+	uint32_t pin;
 	int ret;
 
 	while (length) {
 		uint64_t file_len = atomic_load(&v->file_len);
 
-		ret = vhdx_resolve(v, start, length, VD_ACCESS_READ, &m, err);
+		/* It changes the bytes where they are, so it is a writer to whoever moves. */
+		ret = vhdx_writer_enter(v, start >> v->geo.block_bits, &pin, err);
 		if (ret)
 			return ret;
+		ret = vhdx_resolve(v, start, length, VD_ACCESS_READ, &m, err);
+		if (ret) {
+			vhdx_writer_leave(v, &pin);
+			return ret;
+		}
 		/* What a block has behind the end of the file reads as zero already. */
 		if (m.state == VD_STATE_DATA && m.io_offset < file_len) {
 			uint64_t n = vd_min64(m.length, file_len - m.io_offset);
@@ -124,6 +131,7 @@ static int discard_in_place(struct vhdx *v, uint64_t start, uint64_t length, str
 			atomic_store_explicit(&v->has_unsynced, true, memory_order_seq_cst);
 		}
 		vhdx_release(v, &m, VD_OUTCOME_READ, NULL);
+		vhdx_writer_leave(v, &pin);
 		if (ret)
 			return ret;
 		start += m.length;
@@ -147,7 +155,7 @@ static int zero_in_block(struct vhdx *v, uint64_t block, uint64_t start, uint64_
 	if ((is_whole && !(keeps && vhdx_is_stored(state))) ||
 	    (!vhdx_is_stored(state) && state != VHDX_NOT_PRESENT)) {
 		ret = vhdx_session_begin(v, VHDX_SESSION_DATA, err);
-		return ret ? ret : zero_whole(v, block, err);
+		return ret ? ret : vhdx_zero_whole(v, block, err);
 	}
 	if (!(flags & VD_FORMAT_ZERO_DISCARD))
 		return zero_in_place(v, start, n, keeps ? VD_IO_ZERO_KEEP : VD_IO_ZERO_PUNCH, err);

@@ -121,8 +121,11 @@ static int have_bitmap(struct vhdx *v, struct vhdx_txn *txn, uint64_t block, uin
 	}
 	ret = vhdx_space_alloc(v, VHDX_BITMAP_SIZE / VD_MIB, !VD_SABOTAGED(F1_BITMAP), off,
 			       &is_zero, err);
-	if (!ret)
+	if (!ret) {
+		/* Pages of an earlier life of this space must not be found. */
+		vhdx_cache_forget(v, *off, VHDX_BITMAP_SIZE);
 		vhdx_txn_set(v, txn, at, *off | VHDX_PRESENT);
+	}
 	return ret;
 }
 
@@ -368,9 +371,10 @@ static int check_place(struct vhdx *v, uint64_t block, uint64_t off, struct vd_e
 {
 	const struct vhdx_header *header = &v->headers.slot[v->headers.current];
 	uint64_t n = v->params.block_size;
+	uint64_t place = atomic_load_explicit(&v->metadata_place, memory_order_relaxed);
 	bool is_bad = vd_is_overlap(off, n, header->log_off, header->log_len) ||
 		      vd_is_overlap(off, n, v->regions.bat.off, v->regions.bat.len) ||
-		      vd_is_overlap(off, n, v->regions.metadata.off, v->regions.metadata.len);
+		      vd_is_overlap(off, n, (place >> 12) * VD_MIB, (place & 0xfff) * VD_MIB);
 	int ret = 0;
 
 	for (uint32_t i = 0; i < v->regions.n_unknown; i++)
@@ -397,7 +401,7 @@ static int resolve_stored(struct vhdx *v, uint64_t block, struct vd_mapping *m, 
 			  struct vd_error *err)
 {
 	uint64_t entry, off, n_same;
-	bool is_here;
+	bool is_here, is_beyond;
 	int ret = vhdx_word_get(v, vhdx_block_entry_off(v, block), &entry, err);
 
 	if (!ret)
@@ -406,8 +410,11 @@ static int resolve_stored(struct vhdx *v, uint64_t block, struct vd_mapping *m, 
 	if (!*is_done)
 		return ret;
 	off = VHDX_ENTRY_OFF(entry);
-	if (off < v->structures_end ||
-	    off + v->params.block_size > atomic_load_explicit(&v->file_len, memory_order_relaxed)) {
+	is_beyond =
+	    off + v->params.block_size > atomic_load_explicit(&v->file_len, memory_order_relaxed);
+	if (off < v->structures_end || is_beyond) {
+		if (vd_no_wait && is_beyond)
+			return VD_WOULD_WAIT;
 		ret = check_place(v, block, off, err);
 		if (ret)
 			return ret;
@@ -419,6 +426,8 @@ static int resolve_stored(struct vhdx *v, uint64_t block, struct vd_mapping *m, 
 	ret = vhdx_bitmap_run(v, m->start >> v->geo.sector_bits, m->length >> v->geo.sector_bits,
 			      &is_here, &n_same, err);
 	if (!ret && (!is_here || n_same < m->length >> v->geo.sector_bits)) {
+		if (vd_no_wait)
+			return VD_WOULD_WAIT;
 		/* What a commit will hold is looked over before the caller writes anything. */
 		pthread_mutex_lock(&v->map_lock);
 		ret = vhdx_space_build(v, err);
@@ -461,17 +470,25 @@ int vhdx_resolve_write(struct vhdx *v, struct vd_mapping *m, struct vd_error *er
 	bool is_done = false;
 	int ret = refuse(v, m, err);
 
+	if (!ret && vd_no_wait && atomic_load(&v->session.level) < VHDX_SESSION_DATA)
+		ret = VD_WOULD_WAIT;
 	if (!ret)
 		ret = vhdx_session_begin(v, VHDX_SESSION_DATA, err);
 	if (ret)
 		return ret;
 	m->state = VD_STATE_DATA;
 	m->io = v->file;
-	m->pin = vd_gate_enter(&v->gate) + 1;
+	ret = vhdx_writer_enter(v, block, &m->pin, err);
+	if (ret)
+		return ret;
 	while (!ret && !is_done) {
 		ret = resolve_stored(v, block, m, &is_done, err);
 		if (ret || is_done)
 			break;
+		if (vd_no_wait) {
+			ret = VD_WOULD_WAIT;
+			break;
+		}
 		/* Again, now that nobody can publish it meanwhile. */
 		pthread_mutex_lock(&v->map_lock);
 		ret = vhdx_word_get_locked(v, vhdx_block_entry_off(v, block), &entry, err);
@@ -483,9 +500,7 @@ int vhdx_resolve_write(struct vhdx *v, struct vd_mapping *m, struct vd_error *er
 		}
 		pthread_mutex_unlock(&v->map_lock);
 	}
-	if (ret) {
-		vd_gate_leave(&v->gate, m->pin - 1);
-		m->pin = 0;
-	}
+	if (ret)
+		vhdx_writer_leave(v, &m->pin);
 	return ret;
 }

@@ -54,6 +54,9 @@ VD_API const char *vd_disk_type_name(enum vd_disk_type type);
 #define VD_OPEN_NO_PARENTS 0x4u  /**< don't open the parents of a differencing image */
 #define VD_OPEN_DIRECT     0x8u  /**< O_DIRECT, with alignment done by the library */
 #define VD_OPEN_NO_LOCK    0x10u /**< the caller excludes others by its own means */
+#define VD_OPEN_TRY_PARENTS                                                                        \
+	0x20u /**< for looking (not with VD_OPEN_WRITE): parents that can't be opened are left     \
+		 out, as with VD_OPEN_NO_PARENTS, and vd_disk_get_parent_error tells why */
 
 /** Options of vd_disk_open. Start from VD_OPEN_OPTS_INIT; NULL means just that. */
 struct vd_open_opts {
@@ -156,6 +159,9 @@ VD_API uint64_t vd_disk_size(const struct vd_disk *disk);
 VD_API uint32_t vd_disk_sector_size(const struct vd_disk *disk);
 /** The open parent, borrowed, or NULL. */
 VD_API const struct vd_disk *vd_disk_parent(const struct vd_disk *disk);
+/** Why the parents weren't opened, after VD_OPEN_TRY_PARENTS: fills *err and returns its code. 0:
+ * they are open, or there are none, or nobody asked for them. */
+VD_API int vd_disk_get_parent_error(const struct vd_disk *disk, struct vd_error *err);
 /** The path that the image was opened by ("" for a store of the caller's). Borrowed. */
 VD_API const char *vd_disk_path(const struct vd_disk *disk);
 /** The store of the image itself, borrowed. */

@@ -48,7 +48,8 @@ VD_API void vd_items_free(struct vd_item *items);
 
 /**
  * Bytes [offset, offset + len) of the user item `id`. VD_ENOENT: there is none; VD_ERANGE: it is
- * shorter. Reads from the file each time: nothing of it is kept.
+ * shorter. Reads from the file each time: nothing of it is kept. Through VD_OPEN_LOOK, bytes may be
+ * others by now if another program changes items: who needs to know keeps a digest in the item.
  */
 VD_API int vd_disk_read_item(struct vd_disk *disk, const uint8_t id[16], void *buf, uint32_t len,
 			     uint32_t offset, struct vd_error *err);
@@ -61,7 +62,8 @@ struct vd_item_change {
 	uint32_t length;  /**< of the new content, <= VD_ITEM_MAX */
 	const void *data; /**< the new content, or NULL: `fill` brings it */
 	/** Bring bytes [offset, offset + len) of the new content: called in order, in pieces. A
-	 *  negative answer ends the whole change with that code. */
+	 *  negative answer ends the whole change with that code. It may read from the
+	 *  disk, but not change items. */
 	int (*fill)(void *user, void *buf, uint32_t len, uint32_t offset, struct vd_error *err);
 	void *user;
 };
@@ -75,7 +77,9 @@ struct vd_item_change {
  * to meanwhile.
  * Errors: VD_EROFS, VD_EUNSUPPORTED (no items in this format), VD_EINVAL (an id twice, too long,
  * VD_ITEM_REQUIRED), VD_ENOSPC (bounds of the format or of the library, or the host is full; the
- * text says which), VD_EPOISONED. After a failure all items are as before.
+ * text says which), VD_EPOISONED. After a failure all items are as before; only if a sync failed
+ * (the handle is poisoned then) nobody knows before the next opening, which shows all as before or
+ * all as wanted.
  */
 VD_API int vd_disk_change_items(struct vd_disk *disk, const struct vd_item_change *changes,
 				size_t n, struct vd_error *err);

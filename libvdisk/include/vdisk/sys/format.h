@@ -10,7 +10,9 @@
 #define VDISK_SYS_FORMAT_H
 
 #include <vdisk/disk.h>
+#include <vdisk/item.h>
 #include <vdisk/sys/io.h>
+#include <vdisk/sys/space.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -21,10 +23,6 @@ struct vd_format_open {
 	uint32_t flags;     /**< VD_OPEN_* */
 	size_t cache_bytes; /**< > 0 */
 	bool was_probed;
-	/** Asked once, before the first change that a guest can see; a negative answer refuses it.
-	 */
-	int (*will_write)(void *user, struct vd_error *err);
-	void *user;
 };
 
 /** What a new image gets from its parent, resolved by the disk layer. */
@@ -35,6 +33,9 @@ struct vd_format_parent {
 	uint8_t disk_id[16]; /**< the child shows the same disk; all zero: it gets one of its own */
 	const char *relative_path; /**< from the new image's folder, with '/' */
 	const char *absolute_path; /**< with '/' */
+	/** Items that the child takes over; `fill` brings their content. */
+	const struct vd_item_change *items;
+	size_t n_items;
 };
 
 #define VD_FORMAT_ZERO_DISCARD 0x2u /**< vd_disk_discard; else the range must read as zero */
@@ -78,6 +79,24 @@ struct vd_format_ops {
 	int (*look_again)(void *state, bool *has_changed, struct vd_error *err);
 	int (*check)(struct vd_io *io, vd_finding_fn fn, void *user, uint64_t *n_errors,
 		     struct vd_error *err);
+
+	/* User metadata items (vdisk/item.h), NULL if the format has none. change_items announces
+	 * nothing: a listener of VD_EVENT_WILL_WRITE may be the caller. */
+	int (*list_items)(void *state, struct vd_item **items, size_t *n, struct vd_error *err);
+	int (*read_item)(void *state, const uint8_t id[16], void *buf, uint32_t len,
+			 uint32_t offset, struct vd_error *err);
+	int (*change_items)(void *state, const struct vd_item_change *changes, size_t n,
+			    struct vd_error *err);
+	/* The space of the file, as in vdisk/sys/space.h; all of them or none. */
+	int (*get_space)(void *state, struct vd_space_info *info, struct vd_error *err);
+	int (*list_use)(void *state, vd_use_fn fn, void *user, struct vd_error *err);
+	int (*move)(void *state, enum vd_use use, uint64_t number, uint64_t from, uint64_t to,
+		    uint32_t hold_ms, struct vd_move_result *result, struct vd_error *err);
+	int (*drop)(void *state, uint64_t number, enum vd_drop how, uint32_t hold_ms,
+		    uint64_t *n_dropped, struct vd_error *err);
+	int (*punch)(void *state, uint64_t number, uint32_t unit, uint32_t hold_ms,
+		     uint64_t *n_punched, struct vd_error *err);
+	int (*cut)(void *state, uint64_t keep, uint64_t *length, struct vd_error *err);
 };
 
 #ifdef __cplusplus

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Plan, move, cut; and again, as long as that gains something: beside guests a plan is outdated
+ * when it is made. What a move finds changed it leaves alone, and the next plan sees it as it is.
+ *
+ * A move that copies is committed before the next one, so that its old place is given back and no
+ * more than one block is there twice; moves that share their extents cost no space and are
+ * committed together.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "compact.h"
+
+#define MAX_ROUNDS  16
+#define SHARED_ONCE 64 /* moves by reflink between two commits */
+#define RETRIES     50
+#define RETRY_NS    2000000
+
+/* Items of the plan, from what was listed. Returns how many; NULL: no memory. */
+static struct plan_item *items_from(const struct compaction *c, size_t *n)
+{
+	struct plan_item *items = calloc(c->n_uses + 1, sizeof(*items));
+	uint64_t granule = c->space.granule;
+
+	*n = 0;
+	for (size_t i = 0; items && i < c->n_uses; i++) {
+		const struct vd_use_range *use = &c->uses[i];
+
+		if (use->use == VD_USE_FREE || !use->length)
+			continue;
+		items[(*n)++] = (struct plan_item){.at = use->offset / granule,
+						   .n = (use->length + granule - 1) / granule,
+						   .kind = use->use == VD_USE_BLOCK    ? PLAN_BLOCK
+							   : use->use == VD_USE_BITMAP ? PLAN_BITMAP
+										       : PLAN_FIXED,
+						   .number = use->number};
+	}
+	return items;
+}
+
+/* While guests write, a listing may show a block at both of its places: later ones are right. */
+static int make_plan(struct compaction *c, struct plan *plan, bool *is_blurred,
+		     struct vd_error *err)
+{
+	size_t n;
+	struct plan_item *items = items_from(c, &n);
+	uint64_t block_n = c->space.block_size / c->space.granule;
+	int rc;
+
+	*is_blurred = false;
+	if (!items)
+		return vd_error_set(err, VD_ENOMEM, 0, VD_NO_OFFSET,
+				    "no memory for a plan of %zu blocks", c->n_uses);
+	rc = c->opts.level == VD_COMPACT_DEFRAG ? plan_defrag(plan, items, n, block_n)
+						: plan_pack(plan, items, n, block_n);
+	free(items);
+	*is_blurred = rc == -2;
+	if (rc == -1)
+		return vd_error_set(err, VD_ENOMEM, 0, VD_NO_OFFSET,
+				    "no memory for a plan of %zu blocks", c->n_uses);
+	return 0;
+}
+
+static bool may_pass(int ret)
+{
+	return ret == VD_EEXIST || ret == VD_ENOENT || ret == VD_EBUSY;
+}
+
+/* One move; a target that is about to be given back is waited for. */
+static int make_move(struct compaction *c, const struct plan_move *move, bool *has_copied,
+		     struct vd_error *err)
+{
+	struct vd_move_result result = {.size = sizeof(result)};
+	const struct timespec nap = {0, RETRY_NS};
+	uint64_t granule = c->space.granule;
+	int ret = VD_EEXIST;
+
+	for (int i = 0; i < RETRIES && ret == VD_EEXIST; i++) {
+		if (i) {
+			nanosleep(&nap, NULL);
+			ret = vd_disk_flush(c->disk, err);
+			if (ret)
+				return ret;
+		}
+		ret = vd_disk_move_block(
+		    c->disk, move->kind == PLAN_BLOCK ? VD_USE_BLOCK : VD_USE_BITMAP, move->number,
+		    move->from * granule, move->to * granule, c->opts.hold_ms, &result, err);
+	}
+	c->result->bytes_copied += result.n_copied;
+	c->result->bytes_shared += result.n_shared;
+	c->result->n_recopied += result.n_recopied;
+	if (result.held_ns > c->result->longest_hold_ns)
+		c->result->longest_hold_ns = result.held_ns;
+	*has_copied = result.n_copied != 0;
+	if (!ret)
+		c->result->n_moves++;
+	return ret;
+}
+
+/* *n_missed: moves that couldn't be made. */
+static int make_moves(struct compaction *c, const struct plan *plan, size_t *n_missed,
+		      struct vd_error *err)
+{
+	int n_uncommitted = 0, ret = 0;
+
+	*n_missed = 0;
+	c->progress.phase = "move";
+	c->progress.total = plan->n_moves;
+	for (size_t i = 0; i < plan->n_moves; i++) {
+		bool has_copied = false;
+
+		c->progress.done = i;
+		ret = compact_pause(c, err);
+		if (!ret)
+			ret = make_move(c, &plan->moves[i], &has_copied, err);
+		if (may_pass(ret)) {
+			ret = 0;
+			(*n_missed)++;
+		}
+		n_uncommitted++;
+		if (!ret && (has_copied || n_uncommitted == SHARED_ONCE)) {
+			n_uncommitted = 0;
+			ret = vd_disk_flush(c->disk, err);
+		}
+		if (ret)
+			break;
+	}
+	return ret ? ret : vd_disk_flush(c->disk, err);
+}
+
+static int cut(struct compaction *c, struct vd_error *err)
+{
+	uint64_t length;
+
+	c->progress.phase = "cut";
+	c->progress.done = 0;
+	c->progress.total = 1;
+	return vd_disk_cut(c->disk, 0, &length, err);
+}
+
+static void tell_dry(struct compaction *c, const struct plan *plan)
+{
+	uint64_t granule = c->space.granule;
+
+	c->result->n_moves_planned = plan->n_moves;
+	for (size_t i = 0; i < plan->n_moves; i++)
+		c->result->bytes_copied +=
+		    plan->moves[i].kind == PLAN_BLOCK ? c->space.block_size : granule;
+	c->result->file_after = plan->end_then * granule;
+	c->result->is_complete = plan->n_moves == 0 && c->result->file_after == c->space.file_size;
+}
+
+/* One round. *is_done: there is nothing left to do. */
+static int round_of_moves(struct compaction *c, int round, bool *is_done, struct vd_error *err)
+{
+	struct plan plan = {0};
+	bool is_blurred;
+	size_t n_missed = 0;
+	int ret = 0;
+
+	/* The dry run plans with what it would have freed. */
+	if (!(c->opts.flags & VD_COMPACT_DRY_RUN))
+		ret = compact_list(c, err);
+	if (!ret)
+		ret = make_plan(c, &plan, &is_blurred, err);
+	if (ret)
+		return ret;
+	c->result->file_least = plan.end_least * c->space.granule;
+	if (c->opts.flags & VD_COMPACT_DRY_RUN) {
+		tell_dry(c, &plan);
+		plan_free(&plan);
+		*is_done = true;
+		return 0;
+	}
+	if (round == 0)
+		c->result->n_moves_planned = plan.n_moves;
+	*is_done = plan.n_moves == 0 && !is_blurred;
+	ret = make_moves(c, &plan, &n_missed, err);
+	if (!ret)
+		ret = cut(c, err);
+	c->result->n_deferred += n_missed;
+	plan_free(&plan);
+	return ret;
+}
+
+int compact_pack(struct compaction *c, struct vd_error *err)
+{
+	bool is_done = false;
+	int ret = 0;
+
+	for (int round = 0; round < MAX_ROUNDS && !is_done && !ret; round++)
+		ret = round_of_moves(c, round, &is_done, err);
+	if (!(c->opts.flags & VD_COMPACT_DRY_RUN))
+		c->result->is_complete = is_done && !ret;
+	return ret;
+}

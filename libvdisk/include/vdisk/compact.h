@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * compact.h - an image file becomes smaller, while its disk is in use or not.
+ *
+ * What isn't needed is let go (blocks that hold nothing, zeros inside blocks, what the guest's file
+ * systems call free), what lies behind is moved into the room, and the file is cut. Guests go on
+ * reading and writing meanwhile: a write waits only while its own block changes place. Nothing a
+ * guest can read changes, unless VD_COMPACT_FREE_SPACE is asked for. No second file; besides the
+ * log at most one block of extra space on the host.
+ *
+ * Crash promise: as vdisk/disk.h. An interrupted compaction leaves a valid image that is some of
+ * the way; running it again goes on from there, and running it on a compact image does nothing.
+ */
+#ifndef VDISK_COMPACT_H
+#define VDISK_COMPACT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <vdisk/disk.h>
+#include <vdisk/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** How far it goes; each does what those before it do. */
+enum vd_compact_level {
+	VD_COMPACT_PUNCH = 1,  /**< give space back inside the file: its length stays */
+	VD_COMPACT_PACK = 2,   /**< move what lies behind into the gaps, cut the file */
+	VD_COMPACT_DEFRAG = 3, /**< order of the blocks = order on the disk, few extents */
+};
+/** "punch", "pack", "defrag". A static string. */
+VD_API const char *vd_compact_level_name(enum vd_compact_level level);
+
+#define VD_COMPACT_ZERO_SCAN 0x1u /**< also find zeros by reading */
+#define VD_COMPACT_FREE_SPACE                                                                      \
+	0x2u /**< also drop what clean file systems on the disk call free: only where nobody else  \
+		can write. Changes DataWriteGuid; refused where children are known. */
+#define VD_COMPACT_DRY_RUN 0x4u /**< change nothing, tell what would be gained */
+
+/** What it is doing now. */
+struct vd_compact_progress {
+	const char *phase;              /**< "look", "free", "move", "cut" */
+	uint64_t done, total;           /**< of this phase: blocks */
+	uint64_t n_moved, bytes_copied; /**< so far, in all */
+};
+
+/** How. Start from VD_COMPACT_OPTS_INIT; NULL means just that. */
+struct vd_compact_opts {
+	uint32_t size;
+	enum vd_compact_level level; /**< 0: VD_COMPACT_PACK */
+	uint32_t flags;              /**< VD_COMPACT_* */
+	uint32_t hold_ms;    /**< a guest's write waits so long for others to end, at most; 0: 50 */
+	uint64_t max_rate;   /**< bytes copied a second, 0: no limit */
+	uint32_t max_time_s; /**< stop after this; what is done stays; 0: no limit */
+	uint32_t busy_percent; /**< share of the time that is spent moving; 0: 100 */
+	/** How long the guest's requests take at present, in microseconds; over max_latency_us it
+	 *  pauses. NULL: not asked. */
+	uint64_t (*latency_us)(void *user);
+	uint64_t max_latency_us;
+	/** Called between steps; a non-zero answer ends it with VD_ECANCELED. May be NULL. */
+	int (*progress)(void *user, const struct vd_compact_progress *progress);
+	void *user;
+};
+#define VD_COMPACT_OPTS_INIT                                                                       \
+	{                                                                                          \
+		sizeof(struct vd_compact_opts), VD_COMPACT_PACK, 0, 0, 0, 0, 0, NULL, 0, NULL,     \
+		    NULL                                                                           \
+	}
+
+/** What came of it; also after VD_ECANCELED and other failures. Bytes. With DRY_RUN: what would. */
+struct vd_compact_result {
+	uint32_t size;                              /**< set by the caller */
+	uint64_t file_before, file_after;           /**< length of the file */
+	uint64_t allocated_before, allocated_after; /**< host space (st_blocks * 512); UINT64_MAX:
+						       the host doesn't tell */
+	uint64_t dropped_hole;                      /**< blocks for which the host held nothing */
+	uint64_t dropped_zero;                      /**< blocks full of zeros */
+	uint64_t dropped_anchor;           /**< space that blocks without content still claimed */
+	uint64_t freed_guest;              /**< free in the guest's file systems, and given back */
+	uint64_t n_filesystems;            /**< whose free space was looked at */
+	uint64_t punched;                  /**< zeros inside blocks */
+	uint64_t n_moves, n_moves_planned; /**< done; by the first plan */
+	uint64_t bytes_copied, bytes_shared;
+	uint64_t n_recopied;      /**< copies made again because a guest wrote */
+	uint64_t n_deferred;      /**< moves that couldn't be made because the block was too busy */
+	uint64_t longest_hold_ns; /**< for which writes to one block waited */
+	uint64_t file_least;      /**< the shortest that any moves could reach */
+	uint64_t
+	    shared_extents; /**< of the file, with snapshots of it: no compaction frees these */
+	bool is_complete;   /**< there is nothing left to do at this level */
+};
+
+/**
+ * Compact the image of `disk`, which must be open for writing (for a dry run: for reading). Parents
+ * aren't touched. Blocks until it is done; call it from a thread of its own beside guests. One at a
+ * time per disk.
+ * Errors: VD_EUNSUPPORTED (the format has nothing to compact), VD_ECANCELED, VD_ETIMEDOUT
+ * (max_time_s), VD_ENOSPC (no room for one block), VD_EDENIED (FREE_SPACE with children), VD_EIO
+ * ...
+ */
+VD_API int vd_compact(struct vd_disk *disk, const struct vd_compact_opts *opts,
+		      struct vd_compact_result *result, struct vd_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocks are moved, dropped, punched and the file is cut while threads write, discard, read and
+ * flush. Each thread owns every fourth page of 4 KiB, so that they meet in all blocks, and knows
+ * what its pages hold. A run in which nothing met fails.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <vdisk/disk.h>
+#include <vdisk/sys/io.h>
+#include <vdisk/sys/space.h>
+
+#include "stamp.h"
+#include "store.h"
+
+#define MIB       ((uint64_t)1 << 20)
+#define SEED      77u
+#define N_BLOCKS  24u
+#define DISK      (N_BLOCKS * MIB)
+#define PAGE      4096u
+#define N_WRITERS 3u
+#define DENSE     (18 * MIB / PAGE) /* behind it almost all pages are zero */
+#define N_PAGES   (DISK / PAGE)
+#define N_TURNS   40000u
+
+struct run {
+	struct vd_disk *disk;
+	_Atomic uint32_t n_writing;
+	_Atomic bool has_failed;
+	uint32_t generation[N_PAGES]; /* each by its owner */
+	char text[1024];
+};
+
+struct worker {
+	struct run *run;
+	uint32_t number;
+	pthread_t thread;
+};
+
+static void give_up(struct run *run, const char *what, const char *why)
+{
+	if (!atomic_exchange(&run->has_failed, true))
+		snprintf(run->text, sizeof(run->text), "%s: %s", what, why);
+}
+
+static bool check_page(struct run *run, uint64_t page)
+{
+	struct vd_error err = VD_ERROR_INIT;
+	uint8_t buf[PAGE];
+	char text[300];
+
+	if (vd_disk_read(run->disk, buf, PAGE, page * PAGE, &err)) {
+		give_up(run, "read", err.text);
+		return false;
+	}
+	if (stamp_verify(buf, PAGE, page * PAGE, run->generation[page], SEED, text, sizeof(text)))
+		return true;
+	give_up(run, "content", text);
+	return false;
+}
+
+static void *write_pages(void *arg)
+{
+	struct worker *worker = arg;
+	struct run *run = worker->run;
+	uint64_t random = 1000 + worker->number;
+	uint32_t generation = 0;
+	uint8_t buf[PAGE];
+
+	for (uint32_t i = 0; i < N_TURNS && !atomic_load(&run->has_failed); i++) {
+		struct vd_error err = VD_ERROR_INIT;
+		/* Mostly in a few blocks, so that writes meet the moves. */
+		uint64_t range = rnd_below(&random, 4) ? 4 * MIB : DISK;
+		uint64_t page =
+		    rnd_below(&random, range / PAGE / N_WRITERS) * N_WRITERS + worker->number;
+		int ret;
+
+		if (page >= N_PAGES)
+			continue;
+		if (!check_page(run, page))
+			break;
+		atomic_fetch_add(&run->n_writing, 1);
+		if (rnd_below(&random, 32) < (page < DENSE ? 8 : 31)) {
+			run->generation[page] = 0;
+			memset(buf, 0, PAGE);
+			ret = rnd_below(&random, 2)
+				  ? vd_disk_write(run->disk, buf, PAGE, page * PAGE, &err)
+				  : vd_disk_write_zeroes(run->disk, page * PAGE, PAGE, 0, &err);
+		} else {
+			run->generation[page] = ++generation;
+			stamp_fill(buf, PAGE, page * PAGE, generation, SEED);
+			ret = vd_disk_write(run->disk, buf, PAGE, page * PAGE, &err);
+		}
+		atomic_fetch_sub(&run->n_writing, 1);
+		if (!ret && rnd_below(&random, 64) == 0)
+			ret = vd_disk_flush(run->disk, &err);
+		if (ret)
+			give_up(run, "write", err.text);
+		else if (!check_page(run, page))
+			break;
+	}
+	return NULL;
+}
+
+struct uses {
+	struct vd_use_range range[4 * N_BLOCKS];
+	size_t n;
+};
+
+static int gather(void *user, const struct vd_use_range *range)
+{
+	struct uses *uses = user;
+
+	if (uses->n < sizeof(uses->range) / sizeof(uses->range[0]))
+		uses->range[uses->n++] = *range;
+	return 0;
+}
+
+/* Some place in the file where nothing lies, or 0. */
+static uint64_t find_free(const struct uses *uses, uint64_t file_size, uint64_t *random)
+{
+	for (int i = 0; i < 100; i++) {
+		uint64_t at = rnd_below(random, file_size / MIB) * MIB;
+		bool is_free = true;
+
+		for (size_t k = 0; k < uses->n; k++)
+			is_free &= at + MIB <= uses->range[k].offset ||
+				   at >= uses->range[k].offset + uses->range[k].length;
+		if (is_free)
+			return at;
+	}
+	return 0;
+}
+
+struct tally {
+	uint32_t n_moved, n_beside, n_recopied, n_dropped, n_punched, n_cut;
+};
+
+static int is_expected(int ret)
+{
+	return ret == VD_ENOENT || ret == VD_EEXIST || ret == VD_EBUSY;
+}
+
+static void disturb(struct run *run, uint64_t *random, struct tally *tally)
+{
+	struct vd_space_info info = {.size = sizeof(info)};
+	struct vd_move_result result = {.size = sizeof(result)};
+	struct vd_error err = VD_ERROR_INIT;
+	const struct vd_use_range *use;
+	struct uses uses = {.n = 0};
+	uint64_t to, n = 0;
+	int ret = vd_disk_list_use(run->disk, gather, &uses, &err);
+
+	if (!ret)
+		ret = vd_disk_get_space(run->disk, &info, &err);
+	if (ret) {
+		give_up(run, "list", err.text);
+		return;
+	}
+	use = &uses.range[rnd_below(random, uses.n)];
+	if (use->use != VD_USE_BLOCK)
+		return;
+	switch (rnd_below(random, 8)) {
+	case 0:
+		ret = vd_disk_drop_block(run->disk, use->number,
+					 rnd_below(random, 2) ? VD_DROP_ZERO : VD_DROP_HOLE, 50, &n,
+					 &err);
+		tally->n_dropped += n != 0;
+		break;
+	case 1:
+		ret = vd_disk_punch_block(run->disk, use->number, PAGE, 50, &n, &err);
+		tally->n_punched += n != 0;
+		break;
+	case 2:
+		ret = vd_disk_cut(run->disk, 0, &n, &err);
+		tally->n_cut += n < info.file_size;
+		break;
+	default:
+		to = find_free(&uses, info.file_size, random);
+		if (!to)
+			break;
+		tally->n_beside += atomic_load(&run->n_writing) > 0;
+		ret = vd_disk_move_block(run->disk, VD_USE_BLOCK, use->number, use->offset, to, 50,
+					 &result, &err);
+		tally->n_moved += !ret;
+		tally->n_recopied += result.n_recopied;
+	}
+	if (ret && !is_expected(ret))
+		give_up(run, "space", err.text);
+}
+
+static void open_disk(struct run *run, struct vd_io *io)
+{
+	struct vd_open_opts opts = VD_OPEN_OPTS_INIT;
+	struct vd_error err = VD_ERROR_INIT;
+
+	opts.flags = VD_OPEN_WRITE;
+	if (vd_disk_open_io(&run->disk, io, &opts, &err))
+		fail_msg("%s", err.text);
+}
+
+static void test_moves_beside_writes(void **state)
+{
+	struct store *store = store_new(NULL);
+	struct vd_io *io = store_io(store, true);
+	struct vd_create_opts create = VD_CREATE_OPTS_INIT;
+	struct vd_error err = VD_ERROR_INIT;
+	struct run *run = calloc(1, sizeof(*run));
+	struct worker workers[N_WRITERS];
+	struct tally tally = {0, 0, 0, 0, 0, 0};
+	uint64_t random = 5, n_errors = 0;
+	uint32_t n_left = N_WRITERS;
+
+	(void)state;
+	create.virtual_size = DISK;
+	create.block_size = (uint32_t)MIB;
+	create.log_size = (uint32_t)MIB;
+	assert_int_equal(vd_disk_create_io(io, &create, &err), 0);
+	open_disk(run, io);
+	for (uint32_t i = 0; i < N_WRITERS; i++) {
+		workers[i] = (struct worker){.run = run, .number = i};
+		pthread_create(&workers[i].thread, NULL, write_pages, &workers[i]);
+	}
+	while (n_left) {
+		disturb(run, &random, &tally);
+		if (atomic_load(&run->has_failed) ||
+		    !pthread_tryjoin_np(workers[n_left - 1].thread, NULL))
+			n_left--;
+	}
+	if (run->has_failed)
+		fail_msg("%s", run->text);
+	print_message(
+	    "%u moved (%u beside writes, %u copied again), %u dropped, %u punched, %u cut\n",
+	    tally.n_moved, tally.n_beside, tally.n_recopied, tally.n_dropped, tally.n_punched,
+	    tally.n_cut);
+	assert_true(tally.n_moved > 20 && tally.n_beside > 5 && tally.n_cut > 0);
+	for (int i = 0; i < 2; i++) {
+		for (uint64_t page = 0; page < N_PAGES; page++)
+			if (!check_page(run, page))
+				fail_msg("at the end: %s", run->text);
+		if (i == 0) {
+			assert_int_equal(vd_disk_close(run->disk, &err), 0);
+			assert_int_equal(vd_disk_check_io(io, NULL, NULL, NULL, &n_errors, &err),
+					 0);
+			assert_int_equal(n_errors, 0);
+			open_disk(run, io);
+		}
+	}
+	assert_int_equal(vd_disk_close(run->disk, &err), 0);
+	vd_io_close(io);
+	store_free(store);
+	free(run);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_moves_beside_writes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
