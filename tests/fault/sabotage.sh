@@ -66,6 +66,19 @@ REPLAY_EARLY    fault/test_crash         dynamic
 REPLAY_SYNC     fault/test_crash         dynamic
 REGION_DIRECT   fault/test_steps         unequal_region_tables_are_repaired_through_the_log
 REGION_ONE      fault/test_steps         unequal_region_tables_are_repaired_through_the_log
+ITEM_EARLY      fault/test_items_crash   items
+ITEM_SYNC       fault/test_items_crash   items
+ITEM_REUSE      fault/test_items_crash   items
+ITEM_SESSION    unit/test_vhdx_items     a_change_gives_a_new_file_write_guid_only
+ITEM_DATA_ID    unit/test_vhdx_items     a_change_gives_a_new_file_write_guid_only
+ITEM_UNDO       fault/test_items_steps   a_change_that_failed_comes_with_no_later_commit
+REGION_EARLY    fault/test_items_crash   items, the region grows
+REGION_SYNC     fault/test_items_crash   items, the region grows
+REGION_SPLIT    fault/test_items_crash   items, the region grows
+REGION_CRC      fault/test_items_crash   items, the region grows
+REGION_ZERO     unit/test_vhdx_items_others a_new_region_holds_nothing_else
+REGION_LAP      fault/test_items_crash   items, the region grows
+REGION_CACHE    fault/test_items_steps   a_bitmap_where_the_region_was_is_zero
 '
 
 program_of() {

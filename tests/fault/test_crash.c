@@ -175,65 +175,6 @@ static const struct life lives[] = {
 
 static struct scene_count count;
 
-static void try_state(struct scene *s, enum crash_kind kind, struct store *state)
-{
-	s->kind = kind;
-	s->state = state;
-	scene_examine(s);
-	store_free(state);
-}
-
-/* While few changes are pending, every subset of them that has the last one (those without it
- * were seen a moment before); when there are more, some. */
-static void try_subsets(struct scene *s, size_t n_pending)
-{
-	uint64_t last = (uint64_t)1 << (n_pending - 1);
-
-	if (n_pending <= 3) {
-		for (uint64_t mask = 0; mask < last - 1; mask++)
-			try_state(s, CRASH_SUBSET, crash_subset(s->crash, mask | last));
-		return;
-	}
-	try_state(s, CRASH_SUBSET, crash_state(s->crash, CRASH_SUBSET, &s->random));
-	if (n_pending <= 64) /* the last one has overtaken all others */
-		try_state(s, CRASH_SUBSET, crash_subset(s->crash, last));
-}
-
-/* All prefixes and small subsets; torn ones as often as the wanted number of states asks for. */
-static void try_all_moments(struct scene *s, struct trace_player *player, uint64_t n_wanted)
-{
-	size_t n = record_now(s->record), was_pending = 0;
-	uint64_t n_before = count.states;
-
-	for (size_t moment = 0; moment <= n; moment++) {
-		size_t n_pending;
-
-		s->moment = moment;
-		crash_advance(s->crash, moment);
-		trace_advance(player, moment);
-		n_pending = crash_n_pending(s->crash);
-		if (n_pending > count.max_pending)
-			count.max_pending = n_pending;
-		if (n_pending == was_pending + 1) {
-			if (n_pending == 1)
-				try_state(s, CRASH_LOST,
-					  crash_state(s->crash, CRASH_LOST, &s->random));
-			try_state(s, CRASH_PREFIX, crash_state(s->crash, CRASH_PREFIX, &s->random));
-			try_subsets(s, n_pending);
-			if (moment % 4 == 0 || n_pending == 2)
-				try_state(s, CRASH_TORN,
-					  crash_state(s->crash, CRASH_TORN, &s->random));
-		}
-		was_pending = n_pending;
-		while (n_pending && (count.states - n_before) * (n + 1) < n_wanted * (moment + 1)) {
-			enum crash_kind kind =
-			    n_pending == 1 || rnd(&s->random) & 1 ? CRASH_LAST : CRASH_TORN;
-
-			try_state(s, kind, crash_state(s->crash, kind, &s->random));
-		}
-	}
-}
-
 /* A parent on the disk of the host, some of it full of stamps. */
 static void make_parent(const struct life *life, struct model *model, const char *path)
 {
@@ -402,7 +343,7 @@ static void test_life(void **cmocka_state)
 			      .random = 1};
 	scene.opts.flags = 0;
 	scene_begin(&scene);
-	try_all_moments(&scene, &player, n_states_wanted());
+	scene_walk(&scene, &player, n_states_wanted());
 	scene_end(&scene);
 	trace_finish(&player);
 	print_message("%s: %zu calls recorded, %" PRIu64 " commits, %" PRIu64 " laps, %" PRIu64

@@ -21,6 +21,7 @@
 #include <vdisk/disk.h>
 
 #include "fault.h"
+#include "itemset.h"
 #include "model.h"
 #include "scratch.h"
 #include "stamp.h"
@@ -48,6 +49,8 @@ struct job {
 	struct fault fault;
 	struct workload w;
 	size_t n_blocks; /* of memory that the library held before */
+	bool is_poisoned;
+	const struct itemset *items, *items_after; /* what may be there; NULL: as in the base */
 };
 
 struct operation {
@@ -226,6 +229,55 @@ static bool do_close(struct job *job)
 	return workload_close(&job->w);
 }
 
+/* Items of all bases, those with one change more, and those that need a larger region. */
+static struct itemset items_base = {.at = {{1, VD_ITEM_USER, 300000, 1}, {2, VD_ITEM_USER, 0, 1}},
+				    .n = 2};
+static struct itemset items_changed = {
+    .at = {{1, VD_ITEM_USER, 5000, 2}, {3, VD_ITEM_USER | VD_ITEM_VIRTUAL_DISK, 300000, 2}},
+    .n = 2};
+static struct itemset items_grown = {.at = {{1, VD_ITEM_USER, 300000, 3},
+					    {3, VD_ITEM_USER, 1000000, 3},
+					    {4, VD_ITEM_USER, 900000, 3}},
+				     .n = 3};
+
+/* Item 2 goes, the others become those of the set. */
+static bool change_items(struct job *job, const struct itemset *to)
+{
+	struct vd_error err = VD_ERROR_INIT;
+	int rc = itemset_change(to, 2, job->w.disk, &err);
+
+	job->items_after = to;
+	if (rc >= 0)
+		job->items = to;
+	return with(job, rc, &err);
+}
+
+static bool do_change_items(struct job *job)
+{
+	return change_items(job, &items_changed);
+}
+
+static bool do_grow_items(struct job *job)
+{
+	return change_items(job, &items_grown);
+}
+
+static bool do_read_items(struct job *job)
+{
+	struct vd_error err = VD_ERROR_INIT;
+	uint8_t id[16], *buf = malloc(300000);
+	struct vd_item *items;
+	size_t n;
+	int rc = vd_disk_list_items(job->w.disk, &items, &n, &err);
+
+	vd_items_free(items);
+	itemset_id(1, id);
+	if (rc >= 0)
+		rc = vd_disk_read_item(job->w.disk, id, buf, 300000, 0, &err);
+	free(buf);
+	return with(job, rc, &err);
+}
+
 /* Changes of every kind that nothing has flushed. */
 static bool make_changes(struct job *job)
 {
@@ -267,6 +319,10 @@ static const struct operation operations[] = {
     BOTH("zero", false, true, do_write_new, do_zero),
     BOTH("zero, keep space", false, true, do_write_new, do_zero_keep),
     BOTH("discard", false, true, do_write_new, do_discard),
+    BOTH("items: list, read", false, true, NULL, do_read_items),
+    BOTH("items: change", false, true, NULL, do_change_items),
+    BOTH("items: change, payload", false, true, make_changes, do_change_items),
+    BOTH("items: larger region", false, true, NULL, do_grow_items),
     BOTH("flush", false, true, make_changes, do_flush),
     BOTH("flush, nothing to do", false, true, NULL, do_flush),
     BOTH("close", false, true, make_changes, do_close),
@@ -299,6 +355,10 @@ static void examine(struct job *job, const char *when, uint32_t flags)
 		fail_msg("%s: open: %s", when, err.text);
 	if (!model_check_disk(job->w.model, MODEL_CRASH, disk, text, sizeof(text)))
 		fail_msg("%s: %s", when, text);
+	if (job->items && !itemset_is_shown(job->items, disk, text, sizeof(text)) &&
+	    (!job->items_after || !job->is_poisoned ||
+	     !itemset_is_shown(job->items_after, disk, text, sizeof(text))))
+		fail_msg("%s: %s", when, text);
 	assert_int_equal(vd_disk_close(disk, &err), 0);
 	vd_io_close(io);
 }
@@ -311,6 +371,7 @@ static void job_start(struct job *job, const struct operation *op)
 	dir = scratch_dir();
 	memset(job, 0, sizeof(*job));
 	job->base = op->base;
+	job->items = op->run == do_create || !op->run ? NULL : &items_base;
 	job->n_blocks = fault_memory_blocks();
 	job->store = store_new(op->is_on_dirty ? op->base->dirty : op->base->clean);
 	job->fault = (struct fault){.store = job->store, .call = FAULT_N_CALLS};
@@ -335,15 +396,15 @@ static void job_start(struct job *job, const struct operation *op)
 static void job_end(struct job *job, const struct operation *op, bool is_create_failed)
 {
 	struct vd_error err = VD_ERROR_INIT;
-	bool is_poisoned = vd_io_is_poisoned(job->w.io);
 
+	job->is_poisoned = vd_io_is_poisoned(job->w.io);
 	if (!is_create_failed)
 		examine(job, "killed here", 0);
 	if (job->w.disk) {
 		if (!model_check_disk(job->w.model, MODEL_LIVE, job->w.disk, job->w.text,
 				      sizeof(job->w.text)))
 			fail_msg("%s: still open: %s", op->name, job->w.text);
-		if (vd_disk_close(job->w.disk, &err) < 0 && !is_poisoned)
+		if (vd_disk_close(job->w.disk, &err) < 0 && !job->is_poisoned)
 			fail_msg("%s: close after the fault is gone: %s", op->name, err.text);
 	}
 	vd_io_close(job->w.io);
@@ -431,48 +492,6 @@ static unsigned strike_all(const struct operation *op, enum fault_call call, int
 	return n;
 }
 
-/*
- * The committed numbers: a line an operation, "NAME: 7 read, 0 write, ..., 14 memory". Where there
- * are fewer now, calls have moved out of the test's sight (or the library needs fewer: then the
- * file is made anew from the lines that this test prints).
- */
-static void hold_minimum(const struct operation *op, const unsigned *points, unsigned memory)
-{
-	const char *top = getenv("TOP");
-	char path[4096], wanted[300], now[300];
-	bool is_there = false;
-	int n = snprintf(now, sizeof(now), "%s:", op->name);
-	FILE *file;
-
-	for (enum fault_call call = 0; call <= FAULT_N_CALLS; call++)
-		n += snprintf(now + n, sizeof(now) - (size_t)n, " %u %s,",
-			      call < FAULT_N_CALLS ? points[call] : memory, fault_call_name(call));
-	now[n - 1] = '\0';
-	print_message("%s\n", now);
-	snprintf(path, sizeof(path), "%s/tests/fault/injection_points.txt", top ? top : ".");
-	file = fopen(path, "r");
-	if (!file)
-		fail_msg("%s can't be read (TOP is the source tree)", path);
-	while (fgets(wanted, sizeof(wanted), file)) {
-		size_t len = strlen(op->name);
-		char *at = wanted + len;
-
-		if (strncmp(wanted, op->name, len) != 0 || *at++ != ':')
-			continue;
-		is_there = true;
-		for (enum fault_call call = 0; call <= FAULT_N_CALLS; call++) {
-			unsigned long least = strtoul(at, &at, 10);
-
-			if ((call < FAULT_N_CALLS ? points[call] : memory) < least)
-				fail_msg("%s: only %s; there were %s", op->name, now, wanted);
-			at = strchr(at, ',') ? strchr(at, ',') + 1 : at;
-		}
-	}
-	fclose(file);
-	if (!is_there)
-		fail_msg("%s has no line of '%s'", path, op->name);
-}
-
 static void test_operation(void **state)
 {
 	const struct operation *op = *state;
@@ -492,7 +511,7 @@ static void test_operation(void **state)
 	for (enum fault_call call = 0; call < FAULT_N_CALLS; call++)
 		all += points[call];
 	print_message("count: injection points, %s %u\n", op->name, all + memory);
-	hold_minimum(op, points, memory);
+	fault_hold_minimum(op->name, points, memory);
 }
 
 /* Content in blocks 0 to 3, flushed; the dirty twin has a log to replay. */
@@ -517,7 +536,7 @@ static void base_make(struct base *base)
 	if (!do_create(&job))
 		fail_msg("create: %s", job.w.err.text);
 	if (!workload_open(&job.w) || !workload_write(&job.w, 0, 3 * MIB + 64 * KIB) ||
-	    !workload_close(&job.w))
+	    itemset_change(&items_base, 9, job.w.disk, NULL) || !workload_close(&job.w))
 		fail_msg("content: %s", job.w.text);
 	store_save(job.store, scratch_path("base.vhdx"));
 	store_load(base->clean, scratch_path("base.vhdx"));
