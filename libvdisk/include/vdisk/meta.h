@@ -116,6 +116,8 @@ struct vd_meta_info {
 	bool has_stale_facts; /**< the stored facts didn't fit the documents; they were derived anew
 			       */
 	bool has_changes;     /**< not committed yet */
+	uint64_t
+	    n_history; /**< entries of the history, those rolled up counted, as the facts say */
 };
 VD_API void vd_meta_get_info(struct vd_meta *meta, struct vd_meta_info *info);
 
@@ -171,8 +173,9 @@ VD_API int vd_meta_validate(const char *kind, const char *bytes, size_t len, vd_
 
 typedef int (*vd_value_fn)(void *user, const char *field, const char *value);
 
-/** Each value of a field, in the order of the documents. Field "hardware" or "hardware.*" means all
- *  below. VD_ENOENT: no value; VD_EINVAL: no such field. A non-zero answer of fn ends it. */
+/** Each value of a field, in the order of the documents. "hardware.*", or "hardware" where that is
+ *  no field itself, means all below. VD_ENOENT: no value; VD_EINVAL: no such field. A non-zero
+ * answer of fn ends it. */
 VD_API int vd_meta_get_field(struct vd_meta *meta, const char *field, vd_value_fn fn, void *user,
 			     struct vd_error *err);
 enum vd_field_edit {
@@ -227,6 +230,9 @@ struct vd_reference {
 };
 VD_API int vd_meta_refer(struct vd_meta *meta, const char *kind, const struct vd_reference *ref,
 			 struct vd_error *err);
+/** The bytes (the beginning of a file) look like a private key: what of, in words; else NULL. A
+ *  static string. For a warning before others get to read it in the image. */
+VD_API const char *vd_meta_looks_secret(const void *bytes, size_t len);
 
 /* ---- history ---- */
 
