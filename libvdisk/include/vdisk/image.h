@@ -43,6 +43,10 @@ enum vd_purpose {
 VD_API const char *vd_purpose_name(enum vd_purpose purpose);
 VD_API bool vd_purpose_writes(enum vd_purpose purpose);
 
+#define VD_IMAGE_METADATA_ONLY                                                                     \
+	0x1u /**< only its metadata is to be changed (VD_PURPOSE_EDIT): where that lies in a       \
+	      * sidecar, the image itself is opened without a lock and never written */
+
 /** Options of vd_image_open. Start from VD_IMAGE_OPTS_INIT; NULL means just that. */
 struct vd_image_opts {
 	uint32_t size;
@@ -53,18 +57,21 @@ struct vd_image_opts {
 	const char *tool;       /**< "vdtool 0.1.0"; NULL: "libvdisk VERSION" */
 	const char *operation;  /**< what history calls it; NULL: the purpose's name */
 	const char *parameters; /**< for people; may be NULL */
+	uint32_t flags;         /**< VD_IMAGE_* */
 };
 #define VD_IMAGE_OPTS_INIT                                                                         \
 	{                                                                                          \
-		sizeof(struct vd_image_opts), NULL, NULL, NULL, NULL, NULL, NULL                   \
+		sizeof(struct vd_image_opts), NULL, NULL, NULL, NULL, NULL, NULL, 0                \
 	}
 
 /**
  * Open an image for a purpose. `policy` NULL asks nothing. With a writing purpose and an image that
  * carries metadata of ours, the first change of this opening that a guest can see, or the close
- * after a compaction, enters one line in the history, durable before the change. Nothing is added
- * to an image that carries none. Errors: those of vd_disk_open; VD_EDENIED with the reason if the
- * policy forbids it. Damaged metadata is no error: the disk opens, and vd_meta_get_info tells.
+ * after a compaction, enters one line in the history, durable before the change (and with it the
+ * changes of vd_image_meta that weren't committed yet). Nothing is added to an image that carries
+ * none, or whose metadata is too damaged to be written. Errors: those of vd_disk_open; VD_EDENIED
+ * with the reason if the policy forbids it. Damaged metadata is no error: the disk opens, and
+ * vd_meta_get_info tells.
  */
 VD_API int vd_image_open(struct vd_image **out, const char *path, enum vd_purpose purpose,
 			 const struct vd_policy *policy, const struct vd_image_opts *opts,
@@ -75,7 +82,8 @@ VD_API int vd_image_close(struct vd_image *image, struct vd_error *err);
 /** Borrowed until the close. */
 VD_API struct vd_disk *vd_image_disk(struct vd_image *image);
 /** Borrowed; never NULL. It is for one thread at a time, and the image may need it from the thread
- *  that writes first: hold vd_image_lock_meta around its use if there are several threads. */
+ *  that writes first: hold vd_image_lock_meta around its use if there are several threads. Who
+ * holds that must not write to the disk while other threads may: they could be waiting for it. */
 VD_API struct vd_meta *vd_image_meta(struct vd_image *image);
 VD_API void vd_image_lock_meta(struct vd_image *image);
 VD_API void vd_image_unlock_meta(struct vd_image *image);
@@ -116,6 +124,14 @@ struct vd_scan_opts {
 VD_API int vd_image_scan(struct vd_image *image, const struct vd_scan_opts *opts,
 			 struct vd_scan_result *result, struct vd_error *err);
 
+/**
+ * Take what a libvirt domain XML says of its machine into the documents hardware (fields that it
+ * has; others stay) and network (unless there is one already). *n_fields (may be NULL): how many
+ * values were taken. VD_ENOENT: the bytes are XML, but no domain; VD_ECORRUPT: they are no XML.
+ */
+VD_API int vd_meta_take_libvirt(struct vd_meta *meta, const char *bytes, size_t len,
+				size_t *n_fields, struct vd_error *err);
+
 /** An entry of the file index. */
 struct vd_indexed_file {
 	const char *path;
@@ -123,6 +139,7 @@ struct vd_indexed_file {
 	uint64_t file_size;
 	int64_t mtime;
 	const uint8_t *sha256; /**< 32 bytes, or NULL */
+	uint32_t type;         /**< enum vd_file_type of <vdisk/guest.h> */
 };
 typedef int (*vd_index_fn)(void *user, const struct vd_indexed_file *file);
 /** Each entry of the file index that `meta scan --files` wrote, by path. VD_ENOENT: there is none.
