@@ -24,7 +24,8 @@ struct fuzz_target {
 };
 
 extern const struct fuzz_target fuzz_headers, fuzz_regions, fuzz_metadata, fuzz_locator, fuzz_log,
-    fuzz_bat, fuzz_image, fuzz_stateful, fuzz_probe, fuzz_utf16;
+    fuzz_bat, fuzz_image, fuzz_stateful, fuzz_probe, fuzz_utf16, fuzz_fileindex, fuzz_layout,
+    fuzz_fat, fuzz_document, fuzz_envelope, fuzz_facts, fuzz_history, fuzz_control;
 extern const struct fuzz_target *const fuzz_targets[];
 extern const size_t n_fuzz_targets;
 
@@ -67,6 +68,9 @@ void fuzz_put(uint8_t *at, uint64_t value, size_t n_bytes);
 uint64_t fuzz_get(const uint8_t *at, size_t n_bytes);
 /** CRC-32C of a structure whose own field at `field` counts as zero, into that field. */
 void fuzz_seal(uint8_t *bytes, size_t len, size_t field);
+struct guestgen;
+/** Change a guest's disk by records of 8 bytes: region, offset (2), width, value (4). */
+void fuzz_guest_patch(struct guestgen *guest, struct feed *records);
 /** Well-formed UTF-8 as RFC 3629 has it. */
 bool fuzz_is_utf8(const char *text);
 

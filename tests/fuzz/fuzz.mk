@@ -11,7 +11,7 @@ fuzz_names := $(sort $(patsubst tests/fuzz/target_%.c,%,$(wildcard tests/fuzz/ta
 fuzz_src := $(filter-out tests/fuzz/fuzz_main.c tests/fuzz/fuzz_replay.c,$(wildcard tests/fuzz/*.c))
 fuzz_obj := $(fuzz_src:%.c=$(B)/%.o)
 # Of the tests' support, only what needs no cmocka.
-fuzz_support := $(addprefix $(B)/tests/support/,store.o vhdxgen.o model.o record.o stamp.o)
+fuzz_support := $(addprefix $(B)/tests/support/,store.o vhdxgen.o model.o record.o stamp.o guestgen.o guestgen_fat.o)
 fuzz_programs := $(fuzz_names:%=$(B)/fuzz-%)
 fuzz_make = $(MAKE) --no-print-directory $(jobs) CC=$(FUZZ_CC) CFLAGS='-O1 -g' B=$(abspath $(B))/$(1)
 
@@ -21,9 +21,9 @@ fuzz_make = $(MAKE) --no-print-directory $(jobs) CC=$(FUZZ_CC) CFLAGS='-O1 -g' B
 $(B)/tests/unit/test_fuzz_corpus: $(fuzz_obj)
 $(B)/tests/unit/test_fuzz_corpus: support_obj += $(fuzz_obj)
 
-$(B)/fuzz_replay: $(B)/tests/fuzz/fuzz_replay.o $(fuzz_obj) $(fuzz_support) $(lib)
+$(B)/fuzz_replay: $(B)/tests/fuzz/fuzz_replay.o $(fuzz_obj) $(fuzz_support) $(control_obj) $(meta_lib) $(lib)
 	$(call say,LINK)
-	$(q)$(CC) $(flags) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs)
+	$(q)$(CC) $(flags) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(tool_libs) $(meta_libs) $(libs)
 
 # The support is ours to trust: what it does need not be watched, and is to be quick.
 $(B)/tests/support/%.o: override CFLAGS += $(if $(findstring fuzzer,$(SAN)),-O2 -fno-sanitize=all)
@@ -33,9 +33,9 @@ $(B)/tests/fuzz/main_%.o: tests/fuzz/fuzz_main.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(q)$(CC) $(cpp_test) $(CPPFLAGS) $(flags) $(CFLAGS) -DFUZZ_TARGET=$* -MMD -MP -c -o $@ $<
-$(fuzz_programs): $(B)/fuzz-%: $(B)/tests/fuzz/main_%.o $(fuzz_obj) $(fuzz_support) $(lib)
+$(fuzz_programs): $(B)/fuzz-%: $(B)/tests/fuzz/main_%.o $(fuzz_obj) $(fuzz_support) $(control_obj) $(meta_lib) $(lib)
 	$(call say,LINK)
-	$(q)$(CC) $(flags) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs)
+	$(q)$(CC) $(flags) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $^ $(tool_libs) $(meta_libs) $(libs)
 fuzz-programs: $(fuzz_programs)
 
 -include $(fuzz_obj:.o=.d) $(wildcard $(B)/tests/fuzz/main_*.d)

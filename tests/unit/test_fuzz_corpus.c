@@ -24,8 +24,10 @@ static const struct {
 	const char *name;
 	size_t least_deep;
 } least[] = {
-    {"headers", 5}, {"regions", 12}, {"metadata", 5},  {"locator", 12}, {"log", 20},
-    {"bat", 24},    {"image", 20},   {"stateful", 24}, {"probe", 30},   {"utf16", 20},
+    {"headers", 5},   {"regions", 12}, {"metadata", 5},  {"locator", 12}, {"log", 20},
+    {"bat", 24},      {"image", 20},   {"stateful", 24}, {"probe", 30},   {"utf16", 20},
+    {"document", 14}, {"layout", 30},  {"fat", 25},      {"envelope", 8}, {"facts", 5},
+    {"history", 4},   {"control", 5},  {"fileindex", 7},
 };
 
 static bool replay(const struct fuzz_target *target, const char *folder, const char *name)
@@ -76,7 +78,7 @@ static void test_corpus(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[16] = {{0}};
+	struct CMUnitTest tests[32] = {{0}};
 
 	fuzz_init();
 	for (size_t i = 0; i < n_fuzz_targets; i++)
