@@ -10,7 +10,8 @@ for page in *.[1-8]; do
 done
 
 # Each public function is named on the page.
-sed -n 's/^\t\(vd_[^*]*\);$/\1/p' "$TOP/libvdisk/libvdisk.map" >"$T/names"
+sed -n -e "/^VDISK_PRIVATE/q" -e 's/^\t\(vd_[^*]*\);$/\1/p' "$TOP/libvdisk/libvdisk.map" >"$T/names"
+sed -n 's/^\t\(vd_[^*]*\);$/\1/p' "$TOP"/libvdisk/libvdisk-*.map >>"$T/names"
 while read -r name; do
 	grep -q "\b$name\b" libvdisk.3 || { echo "libvdisk.3 does not mention $name"; exit 1; }
 done <"$T/names"
