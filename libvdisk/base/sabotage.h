@@ -68,7 +68,7 @@
 	X(REGION_CRC, "a region table gets no new checksum")                                       \
 	X(REGION_CACHE, "pages of a region that has moved away stay in memory")                    \
 	X(REGION_ZERO, "a new region keeps the bytes that were in its space")                      \
-	X(REGION_LAP, "the old place of a region is reused while the log still writes there") \
+	X(REGION_LAP, "the old place of a region is reused while the log still writes there")      \
 	X(M1_WATCH, "a write during the copy of its block isn't noticed")                          \
 	X(M1_HOLD, "writers don't wait while their block changes its place")                       \
 	X(M1_DRAIN, "a block changes its place under writes in flight")                            \
