@@ -1,35 +1,48 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vdtool bench: the requests of `qemu-img bench`, in its order. Depth N is N threads that take the
- * next request from a common counter; depth 1 is a loop without threads. With --flush-interval the
- * requests run in rounds, and each round ends in a flush.
+ * vdtool bench: the requests of `qemu-img bench`, in its order. Depth N keeps N requests in flight
+ * in a queue (vdisk/queue.h), whose engine the library chooses; depth 1 is a loop of plain calls.
+ * With --flush-interval the requests run in rounds, and each round ends in a flush.
  */
 #include <inttypes.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <vdisk/queue.h>
+
 #include "image.h"
+#include "metadata.h"
 #include "output.h"
 
 #define MAX_DEPTH  1024
 #define MAX_BUFFER ((uint64_t)1 << 30)
+#define MAX_MEMORY ((uint64_t)4 << 30)
 
 struct bench {
 	struct vd_disk *disk;
+	struct vd_image *image; /* NULL: only read, and no metadata is needed */
 	const char *path;
 	uint64_t count, size, offset, step, disk_size, flush_interval;
 	unsigned depth;
 	uint8_t pattern;
 	bool is_write, is_flushed_each, is_unsafe, is_drained;
-	_Atomic uint64_t next;     /* request to be taken */
-	uint64_t round_end;        /* requests up to here belong to this round */
-	_Atomic uint64_t checksum; /* of what was read */
-	_Atomic uint64_t n_bytes;
-	_Atomic int rc; /* of the first failure */
+	uint64_t next;      /* request to be taken */
+	uint64_t round_end; /* requests up to here belong to this round */
+	uint64_t checksum;  /* of what was read */
+	uint64_t n_bytes;
+	int rc; /* of the first failure */
 	struct vd_error err;
-	pthread_mutex_t err_mutex;
+	struct place *places; /* `depth` of them */
+	uint8_t *memory;      /* their buffers */
+	struct vd_queue *queue;
+};
+
+/* One of the requests in flight. */
+struct place {
+	uint8_t *buf;
+	uint64_t number;
+	size_t len;
+	bool is_busy, is_flushing; /* its write is complete, the flush after it isn't */
 };
 
 /** Fast, because it is part of the time: four sums that are then mixed with the request's number,
@@ -55,12 +68,10 @@ static uint64_t checksum_of(const uint8_t *buf, size_t len, uint64_t number)
 
 static void keep_failure(struct bench *bench, int rc, const struct vd_error *err)
 {
-	pthread_mutex_lock(&bench->err_mutex);
-	if (!bench->rc) {
-		bench->err = *err;
-		bench->rc = rc;
-	}
-	pthread_mutex_unlock(&bench->err_mutex);
+	if (bench->rc)
+		return;
+	bench->err = *err;
+	bench->rc = rc;
 }
 
 /** Where request `number` begins. In 128 bits: the product may not fit into 64. */
@@ -75,78 +86,131 @@ static uint64_t place_of(const struct bench *bench, uint64_t number)
 			  bench->disk_size);
 }
 
-static int do_request(struct bench *bench, uint64_t number, uint8_t *buf, uint64_t *sum,
-		      uint64_t *n_bytes, struct vd_error *err)
+static size_t length_at(const struct bench *bench, uint64_t at)
+{
+	uint64_t left = bench->disk_size - at;
+
+	return left < bench->size ? (size_t)left : (size_t)bench->size;
+}
+
+/** With --no-drain a flush goes on beside the writes of the others. */
+static bool is_flush_due(const struct bench *bench, uint64_t number)
+{
+	return bench->is_write && !bench->is_drained &&
+	       (bench->count - number - 1) % bench->flush_interval == 0;
+}
+
+static int do_request(struct bench *bench, uint64_t number, uint8_t *buf, struct vd_error *err)
 {
 	uint64_t at = place_of(bench, number);
-	uint64_t left = bench->disk_size - at;
-	size_t len = left < bench->size ? (size_t)left : (size_t)bench->size;
+	size_t len = length_at(bench, at);
 	int rc;
 
-	*n_bytes += len;
+	bench->n_bytes += len;
 	if (!bench->is_write) {
 		rc = vd_disk_read(bench->disk, buf, len, at, err);
-		*sum += checksum_of(buf, len, number);
+		bench->checksum += checksum_of(buf, len, number);
 		return rc;
 	}
 	rc = vd_disk_write(bench->disk, buf, len, at, err);
-	if (!rc && bench->is_flushed_each)
-		rc = vd_disk_flush(bench->disk, err);
-	/* With --no-drain the flush goes on beside the writes of the others. */
-	if (!rc && !bench->is_drained && (bench->count - number - 1) % bench->flush_interval == 0)
+	if (!rc && (bench->is_flushed_each || is_flush_due(bench, number)))
 		rc = vd_disk_flush(bench->disk, err);
 	return rc;
 }
 
-/** Take requests until the round is over. */
-static void *work(void *arg)
+static void run_loop(struct bench *bench)
 {
-	struct bench *bench = arg;
 	struct vd_error err = VD_ERROR_INIT;
-	uint8_t *buf = aligned_alloc(4096, (bench->size + 4095) & ~(uint64_t)4095);
-	uint64_t sum = 0, n_bytes = 0;
-	int rc = buf ? 0 : vd_error_set(&err, VD_ENOMEM, 0, VD_NO_OFFSET, "out of memory");
+	int rc = 0;
 
-	if (buf)
-		memset(buf, bench->is_write ? bench->pattern : 0, bench->size);
-	while (!rc && !atomic_load_explicit(&bench->rc, memory_order_relaxed)) {
-		uint64_t number = atomic_fetch_add_explicit(&bench->next, 1, memory_order_relaxed);
-
-		if (number >= bench->round_end)
-			break;
-		rc = do_request(bench, number, buf, &sum, &n_bytes, &err);
-	}
+	while (!rc && bench->next < bench->round_end)
+		rc = do_request(bench, bench->next++, bench->places[0].buf, &err);
 	if (rc)
 		keep_failure(bench, rc, &err);
-	atomic_fetch_add(&bench->checksum, sum);
-	atomic_fetch_add(&bench->n_bytes, n_bytes);
-	free(buf);
-	return NULL;
+}
+
+static void submit(struct bench *bench, const struct vd_request *request)
+{
+	struct place *place = request->user;
+	struct vd_error err = VD_ERROR_INIT;
+	int rc = vd_queue_submit(bench->queue, request, &err);
+
+	place->is_busy = rc == 0;
+	if (rc)
+		keep_failure(bench, rc, &err);
+}
+
+static void submit_next(struct bench *bench, struct place *place)
+{
+	struct vd_request request = VD_REQUEST_INIT;
+
+	place->number = bench->next++;
+	request.offset = place_of(bench, place->number);
+	place->len = length_at(bench, request.offset);
+	place->is_flushing = false;
+	request.op = bench->is_write ? VD_REQUEST_WRITE : VD_REQUEST_READ;
+	request.flags = VD_REQUEST_MORE | (bench->is_flushed_each ? VD_REQUEST_FUA : 0);
+	request.buffer = 1 + (uint32_t)(place - bench->places);
+	request.length = place->len;
+	request.buf = place->buf;
+	request.user = place;
+	submit(bench, &request);
+}
+
+static void submit_flush(struct bench *bench, struct place *place)
+{
+	struct vd_request request = VD_REQUEST_INIT;
+
+	request.op = VD_REQUEST_FLUSH;
+	request.user = place;
+	place->is_flushing = true;
+	submit(bench, &request);
+}
+
+/** A request is complete: what follows from it. */
+static void finish(struct bench *bench, const struct vd_completion *completion)
+{
+	struct place *place = completion->user;
+
+	place->is_busy = false;
+	if (completion->result) {
+		keep_failure(bench, completion->result, completion->err);
+		return;
+	}
+	if (place->is_flushing)
+		return;
+	bench->n_bytes += place->len;
+	if (!bench->is_write)
+		bench->checksum += checksum_of(place->buf, place->len, place->number);
+	else if (is_flush_due(bench, place->number))
+		submit_flush(bench, place);
+}
+
+/** Keep `depth` requests in flight until the round is over. */
+static void run_queue(struct bench *bench)
+{
+	struct vd_completion done[64];
+	uint32_t n;
+
+	do {
+		for (unsigned i = 0; i < bench->depth && !bench->rc; i++) {
+			if (bench->next == bench->round_end)
+				break;
+			if (!bench->places[i].is_busy)
+				submit_next(bench, &bench->places[i]);
+		}
+		n = vd_queue_reap(bench->queue, done, 64, 1, -1);
+		for (uint32_t i = 0; i < n; i++)
+			finish(bench, &done[i]);
+	} while (n);
 }
 
 static void run_round(struct bench *bench)
 {
-	pthread_t threads[MAX_DEPTH];
-	unsigned n_threads = 0;
-
-	if (bench->depth == 1) {
-		work(bench);
-		return;
-	}
-	while (n_threads < bench->depth) {
-		int rc = pthread_create(&threads[n_threads], NULL, work, bench);
-		struct vd_error err = VD_ERROR_INIT;
-
-		if (rc) {
-			rc = vd_error_set(&err, vd_code_from_errno(rc), rc, VD_NO_OFFSET,
-					  "can't start thread %u: %s", n_threads + 1, strerror(rc));
-			keep_failure(bench, rc, &err);
-			break;
-		}
-		n_threads++;
-	}
-	while (n_threads)
-		pthread_join(threads[--n_threads], NULL);
+	if (bench->queue)
+		run_queue(bench);
+	else
+		run_loop(bench);
 }
 
 static void flush(struct bench *bench)
@@ -180,6 +244,33 @@ static void run_all(struct bench *bench)
 		flush(bench);
 }
 
+/** Memory and, for more than one request at a time, the queue. */
+static int prepare(struct bench *bench, struct vd_error *err)
+{
+	size_t each = (size_t)(bench->size + 4095) & ~(size_t)4095;
+	struct vd_queue_opts opts = VD_QUEUE_OPTS_INIT;
+	struct iovec *buffers = calloc(bench->depth, sizeof(*buffers));
+	int rc = 0;
+
+	opts.depth = bench->depth;
+	bench->places = calloc(bench->depth, sizeof(*bench->places));
+	if (each <= SIZE_MAX / bench->depth)
+		bench->memory = aligned_alloc(4096, each * bench->depth);
+	if (!buffers || !bench->places || !bench->memory)
+		rc = vd_error_set(err, VD_ENOMEM, 0, VD_NO_OFFSET, "out of memory");
+	for (unsigned i = 0; i < bench->depth && !rc; i++) {
+		bench->places[i].buf = bench->memory + i * each;
+		memset(bench->places[i].buf, bench->is_write ? bench->pattern : 0, each);
+		buffers[i] = (struct iovec){bench->places[i].buf, bench->size};
+	}
+	if (!rc && bench->depth > 1)
+		rc = vd_queue_open(&bench->queue, bench->disk, &opts, err);
+	if (!rc && bench->depth > 1)
+		rc = vd_queue_register_buffers(bench->queue, buffers, bench->depth, err);
+	free(buffers);
+	return rc;
+}
+
 static uint64_t number_or(const struct tool_args *args, enum tool_option_id id, uint64_t otherwise)
 {
 	return args->is_set[id] ? args->number[id] : otherwise;
@@ -203,11 +294,13 @@ static int fill(struct bench *bench, const struct tool_args *args, uint32_t *fla
 	*flags = bench->is_write ? VD_OPEN_WRITE : 0;
 	if (strcmp(cache, "none") == 0 || strcmp(cache, "directsync") == 0)
 		*flags |= VD_OPEN_DIRECT;
-	if (number_or(args, OPT_DEPTH, 64) > MAX_DEPTH)
-		return tool_usage(args->command, "--depth: at most %d", MAX_DEPTH);
+	if (number_or(args, OPT_DEPTH, 64) - 1 >= MAX_DEPTH)
+		return tool_usage(args->command, "--depth: from 1 to %d", MAX_DEPTH);
 	bench->depth = (unsigned)number_or(args, OPT_DEPTH, 64);
 	if (bench->size == 0 || bench->size > MAX_BUFFER)
 		return tool_usage(args->command, "--buffer-size: from 1 byte to 1 GiB");
+	if (bench->size * bench->depth > MAX_MEMORY)
+		return tool_usage(args->command, "--depth times --buffer-size: at most 4 GiB");
 	if (bench->flush_interval && !bench->is_write)
 		return tool_usage(args->command, "--flush-interval is for --write");
 	if (!bench->is_drained && !bench->flush_interval)
@@ -215,13 +308,13 @@ static int fill(struct bench *bench, const struct tool_args *args, uint32_t *fla
 	if (bench->flush_interval && bench->flush_interval < bench->depth)
 		return tool_usage(args->command, "--flush-interval can't be less than --depth");
 	if (args->is_set[OPT_NATIVE])
-		tool_note("-n makes no difference: requests run in threads");
+		tool_note("-n makes no difference: the engine is chosen by itself");
 	return TOOL_DONE;
 }
 
 static void report(const struct bench *bench, double seconds)
 {
-	const char *engine = bench->depth == 1 ? "loop" : "threads";
+	const char *engine = bench->queue ? vd_engine_name(vd_queue_engine(bench->queue)) : "loop";
 	double rate = seconds > 0 ? (double)bench->count / seconds : 0;
 	double bytes = seconds > 0 ? (double)bench->n_bytes / seconds : 0;
 	char rate_text[TOOL_SIZE_TEXT];
@@ -250,6 +343,28 @@ static void report(const struct bench *bench, double seconds)
 		printf("checksum of what was read: %016" PRIx64 "\n", bench->checksum);
 }
 
+/** Writing is an edit, which the history of the image may want to know of. */
+static int open_disk(struct bench *bench, const struct tool_args *args, uint32_t flags,
+		     struct vd_error *err)
+{
+	int rc;
+
+	if (!bench->is_write)
+		return tool_image_open(&bench->disk, bench->path, args, flags, err);
+	rc = tool_open_for(&bench->image, bench->path, VD_PURPOSE_EDIT, args,
+			   flags & ~VD_OPEN_WRITE, "--write", err);
+	if (!rc)
+		bench->disk = vd_image_disk(bench->image);
+	return rc;
+}
+
+static int close_disk(struct bench *bench, int exit_code)
+{
+	if (bench->image)
+		return tool_image_end(bench->image, bench->path, exit_code);
+	return tool_exit_worse(exit_code, tool_image_close(bench->disk, bench->path));
+}
+
 int cmd_bench(const struct tool_args *args)
 {
 	struct bench bench = {.path = args->operands[0], .err = VD_ERROR_INIT};
@@ -260,20 +375,24 @@ int cmd_bench(const struct tool_args *args)
 
 	if (exit_code)
 		return exit_code;
-	if (tool_image_open(&bench.disk, bench.path, args, flags, &err))
+	if (open_disk(&bench, args, flags, &err))
 		return tool_fail(bench.path, &err);
-	pthread_mutex_init(&bench.err_mutex, NULL);
 	bench.disk_size = vd_disk_size(bench.disk);
 	if (bench.disk_size == 0) {
-		vd_disk_close(bench.disk, NULL);
+		close_disk(&bench, TOOL_DONE);
 		return tool_say(TOOL_FAILED, bench.path, "the disk is empty");
 	}
+	bench.rc = prepare(&bench, &bench.err);
 	start = tool_now();
-	run_all(&bench);
+	if (!bench.rc)
+		run_all(&bench);
 	seconds = tool_now() - start;
 	if (bench.rc)
 		exit_code = tool_fail(bench.path, &bench.err);
 	else
 		report(&bench, seconds);
-	return tool_exit_worse(exit_code, tool_image_close(bench.disk, bench.path));
+	vd_queue_close(bench.queue);
+	free(bench.places);
+	free(bench.memory);
+	return close_disk(&bench, exit_code);
 }

@@ -8,6 +8,7 @@
 
 #include <vdisk/sys/io.h>
 
+#include "carry.h"
 #include "compare.h"
 #include "copy.h"
 #include "image.h"
@@ -24,6 +25,7 @@ struct job {
 	uint64_t size;            /* of the source disk */
 	uint64_t source_bytes;    /* the same before it was rounded to sectors */
 	uint64_t target_size;
+	struct tool_carry carry;
 	struct tool_copy copy;
 };
 
@@ -206,9 +208,22 @@ static int verify(struct job *job)
 	return TOOL_DONE;
 }
 
+static void fill_carry(struct job *job)
+{
+	job->carry =
+	    (struct tool_carry){.args = job->args,
+				.source = job->source,
+				.target = job->target,
+				.from = job->from,
+				.to_sidecar = is_raw(job->format) || job->args->is_set[OPT_SIDECAR],
+				.is_replacing = access(job->target, F_OK) == 0};
+}
+
 static int convert_to_file(struct job *job)
 {
 	int exit_code = check_not_same(job);
+
+	fill_carry(job);
 
 	if (!exit_code)
 		exit_code = tool_temp_begin(job->target, job->args->is_set[OPT_FORCE]);
@@ -218,6 +233,8 @@ static int convert_to_file(struct job *job)
 		exit_code = open_target(job, &job->copy.to, VD_OPEN_WRITE);
 	if (!exit_code)
 		exit_code = run_copy(job);
+	if (!exit_code && !job->carry.to_sidecar)
+		exit_code = tool_carry_into(&job->carry, job->copy.to);
 	if (job->copy.to) {
 		struct vd_disk *to = job->copy.to;
 
@@ -233,6 +250,8 @@ static int convert_to_file(struct job *job)
 		tool_temp_abandon();
 	else
 		exit_code = tool_temp_commit();
+	if (!exit_code && job->carry.to_sidecar)
+		exit_code = tool_carry_beside(&job->carry);
 	return exit_code;
 }
 
@@ -262,6 +281,10 @@ int cmd_convert(const struct tool_args *args)
 	exit_code = check_usage(&job);
 	if (!exit_code)
 		exit_code = open_source(&job);
+	if (!exit_code && job.is_to_stdout) {
+		fill_carry(&job);
+		tool_carry_nowhere(&job.carry);
+	}
 	if (!exit_code)
 		exit_code = job.is_to_stdout ? run_copy(&job) : convert_to_file(&job);
 	vd_disk_close(job.from, NULL);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "image.h"
+#include "metadata.h"
 #include "output.h"
 #include "tempfile.h"
 
@@ -33,6 +34,8 @@ static int check_usage(const struct tool_args *args)
 	if (args->is_set[OPT_BLOCK_SIZE] && args->number[OPT_BLOCK_SIZE] > UINT32_MAX)
 		return tool_usage(args->command, "--block-size %s: more than 256M",
 				  args->text[OPT_BLOCK_SIZE]);
+	if (args->is_set[OPT_ACTOR] && !args->is_set[OPT_HISTORY])
+		return tool_usage(args->command, "--actor: only with --history");
 	if (args->n_operands < 2 && !args->is_set[OPT_PARENT])
 		return tool_usage(args->command, "SIZE can be left out only with --parent");
 	if (args->is_set[OPT_PARENT] && args->is_set[OPT_TYPE])
@@ -77,12 +80,34 @@ static void report(const char *path, const struct tool_args *args)
 	tool_json_put(object);
 }
 
+/** The first entry of the history. In the image under its temporary name where it can hold one;
+ *  a sidecar goes by the final name. */
+static int begin_history(const char *at, const struct tool_args *args)
+{
+	const char *path = args->operands[0];
+	struct vd_error err = VD_ERROR_INIT;
+	struct vd_image *image;
+	char parameters[512];
+	int rc = tool_meta_edit(&image, at, args, &err);
+
+	if (rc)
+		return tool_fail(path, &err);
+	/* A sidecar that an older image of that name left behind speaks of another disk. */
+	if (strcmp(at, path) == 0)
+		rc = vd_meta_strip(vd_image_meta(image), &err);
+	tool_join(parameters, sizeof(parameters), args->operands + 1, args->n_operands - 1);
+	if (!rc)
+		rc = vd_image_commit(image, args->command->name, parameters, &err);
+	return tool_image_end(image, path, rc ? tool_fail(path, &err) : TOOL_DONE);
+}
+
 int cmd_create(const struct tool_args *args)
 {
 	const char *path = args->operands[0];
 	struct vd_create_opts opts = VD_CREATE_OPTS_INIT;
 	struct vd_error err = VD_ERROR_INIT;
 	int exit_code = check_usage(args);
+	bool has_items;
 
 	if (exit_code)
 		return exit_code;
@@ -98,10 +123,15 @@ int cmd_create(const struct tool_args *args)
 	exit_code = tool_temp_begin(path, args->is_set[OPT_FORCE]);
 	if (exit_code == TOOL_DONE && tool_image_create(tool_temp_path(), &opts, &err))
 		exit_code = tool_fail(path, &err);
+	has_items = !opts.format || strcmp(opts.format, VD_FORMAT_RAW) != 0;
+	if (exit_code == TOOL_DONE && args->is_set[OPT_HISTORY] && has_items)
+		exit_code = begin_history(tool_temp_path(), args);
 	if (exit_code == TOOL_DONE)
 		exit_code = tool_temp_commit();
 	else
 		tool_temp_abandon();
+	if (exit_code == TOOL_DONE && args->is_set[OPT_HISTORY] && !has_items)
+		exit_code = begin_history(path, args);
 	if (exit_code == TOOL_DONE)
 		report(path, args);
 	return exit_code;

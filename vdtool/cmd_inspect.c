@@ -6,18 +6,19 @@
 #include <vdisk/sys/io.h>
 
 #include "image.h"
+#include "metadata.h"
 #include "output.h"
 
 /** All that is shown of one image. */
 struct view {
 	const char *path;
-	struct vd_disk *disk;  /* without its parents */
-	struct vd_disk *chain; /* with them; NULL if there are none or they can't be opened */
+	struct vd_image *image;
+	struct vd_disk *disk; /* of it, with those of its parents that can be opened */
 	struct vd_disk_info info;
 	uint64_t file_size, allocated;
 	char holder[256];
 	struct vd_parent_hint hint;
-	struct vd_error chain_err; /* why there is no chain */
+	struct vd_error parent_err; /* why there are no parents */
 	struct vd_block_counts blocks;
 	bool has_blocks;
 };
@@ -29,12 +30,13 @@ static bool has_ids(const struct view *view)
 
 static int look(struct view *view, const struct tool_args *args, struct vd_error *err)
 {
-	int rc =
-	    tool_image_open(&view->disk, view->path, args, VD_OPEN_LOOK | VD_OPEN_NO_PARENTS, err);
+	int rc = tool_open_for(&view->image, view->path, VD_PURPOSE_INSPECT, args,
+			       VD_OPEN_TRY_PARENTS, NULL, err);
 	struct vd_io *io;
 
 	if (rc)
 		return rc;
+	view->disk = vd_image_disk(view->image);
 	view->info.size = sizeof(view->info);
 	vd_disk_get_info(view->disk, &view->info);
 	io = vd_disk_io(view->disk);
@@ -48,10 +50,8 @@ static int look(struct view *view, const struct tool_args *args, struct vd_error
 	vd_io_holder(io, view->holder, sizeof(view->holder));
 	if (rc || !view->info.has_parent)
 		return rc;
-	rc = vd_disk_get_parent_hint(view->disk, &view->hint, err);
-	if (!rc && tool_image_open(&view->chain, view->path, args, VD_OPEN_LOOK, &view->chain_err))
-		view->chain = NULL;
-	return rc;
+	vd_disk_get_parent_error(view->disk, &view->parent_err);
+	return vd_disk_get_parent_hint(view->disk, &view->hint, err);
 }
 
 static void print_line(const char *name, const char *text)
@@ -80,8 +80,7 @@ static void print_parents(const struct view *view)
 
 	if (!view->info.has_parent)
 		return;
-	for (const struct vd_disk *p = view->chain ? vd_disk_parent(view->chain) : NULL; p;
-	     p = vd_disk_parent(p)) {
+	for (const struct vd_disk *p = vd_disk_parent(view->disk); p; p = vd_disk_parent(p)) {
 		struct vd_disk_info info = {.size = sizeof(info)};
 		char text[128];
 
@@ -92,13 +91,13 @@ static void print_parents(const struct view *view)
 		printf("  (%s)\n", text);
 		name = "";
 	}
-	if (view->chain)
+	if (vd_disk_parent(view->disk))
 		return;
 	print_line("parent", view->hint.relative_path[0] ? view->hint.relative_path
 			     : view->hint.volume_path[0] ? view->hint.volume_path
 							 : view->hint.absolute_win32_path);
 	printf("  %-9s can't be opened: ", "");
-	tool_print_safe(stdout, view->chain_err.text);
+	tool_print_safe(stdout, view->parent_err.text);
 	putchar('\n');
 }
 
@@ -110,8 +109,27 @@ static void print_blocks(const struct vd_block_counts *n)
 	       n->n_undefined, n->n_not_present);
 }
 
+/** Items of the metadata region that nobody here knows: not the system's, not ours. */
+static uint32_t count_unknown(const struct view *view)
+{
+	struct vd_meta *meta = vd_image_meta(view->image);
+	struct vd_meta_info info = {.size = sizeof(info)};
+	uint32_t n = view->info.n_unknown_items;
+	const struct vd_record *r;
+
+	vd_meta_get_info(meta, &info);
+	if (info.place != VD_META_ITEMS)
+		return n;
+	for (size_t i = 0; (r = vd_meta_record(meta, i)); i++) {
+		if (r->type != VD_RECORD_FOREIGN)
+			n -= r->n_parts < n ? r->n_parts : n;
+	}
+	return n;
+}
+
 static void print_view(const struct view *view)
 {
+	uint32_t n_unknown = count_unknown(view);
 	const struct vd_disk_info *info = &view->info;
 	char text[128], bytes[TOOL_SIZE_TEXT];
 
@@ -127,6 +145,7 @@ static void print_view(const struct view *view)
 		tool_print_safe(stdout, view->holder);
 	}
 	putchar('\n');
+	tool_summary_print(vd_image_meta(view->image));
 	if (has_ids(view))
 		printf("  %-9s %" PRIu32 " logical, %" PRIu32 " physical\n", "sectors",
 		       info->logical_sector_size, info->physical_sector_size);
@@ -134,9 +153,9 @@ static void print_view(const struct view *view)
 	print_parents(view);
 	if (view->has_blocks)
 		print_blocks(&view->blocks);
-	if (info->n_unknown_items || info->n_unknown_regions)
+	if (n_unknown || info->n_unknown_regions)
 		printf("  %-9s %" PRIu32 " metadata items, %" PRIu32 " regions (carried along)\n",
-		       "unknown", info->n_unknown_items, info->n_unknown_regions);
+		       "unknown", n_unknown, info->n_unknown_regions);
 	if (info->n_bytes_beyond_end)
 		printf("  %-9s the file lacks %s that its blocks claim; they read as zero\n",
 		       "warning", tool_size_format(info->n_bytes_beyond_end, bytes));
@@ -156,7 +175,7 @@ static void set_if_there(json_t *object, const char *key, const char *text)
 
 static json_t *parent_to_json(const struct view *view)
 {
-	const struct vd_disk *first = view->chain ? vd_disk_parent(view->chain) : NULL;
+	const struct vd_disk *first = vd_disk_parent(view->disk);
 	json_t *parent, *chain;
 
 	if (!view->info.has_parent)
@@ -185,7 +204,7 @@ static json_t *parent_to_json(const struct view *view)
 	}
 	json_object_set_new(parent, "chain", chain);
 	if (!first)
-		tool_json_set_error(parent, &view->chain_err);
+		tool_json_set_error(parent, &view->parent_err);
 	return parent;
 }
 
@@ -210,8 +229,8 @@ static void put_view(const struct view *view)
 	json_object_set_new(object, "parent", parent_to_json(view));
 	json_object_set_new(object, "dirty_log", json_boolean(info->has_dirty_log));
 	set_if_there(object, "in_use", view->holder);
-	json_object_set_new(object, "metadata", json_null());
-	tool_json_set_number(object, "unknown_items", info->n_unknown_items);
+	json_object_set_new(object, "metadata", tool_summary_to_json(vd_image_meta(view->image)));
+	tool_json_set_number(object, "unknown_items", count_unknown(view));
 	tool_json_set_number(object, "unknown_regions", info->n_unknown_regions);
 	tool_json_set_number(object, "bytes_beyond_end", info->n_bytes_beyond_end);
 	if (view->has_blocks) {
@@ -232,7 +251,7 @@ static void put_view(const struct view *view)
 static int inspect(const char *path, const struct tool_args *args)
 {
 	struct vd_error err = VD_ERROR_INIT;
-	struct view view = {.path = path, .chain_err = VD_ERROR_INIT};
+	struct view view = {.path = path, .parent_err = VD_ERROR_INIT};
 	int exit_code = TOOL_DONE;
 
 	if (look(&view, args, &err)) {
@@ -243,8 +262,7 @@ static int inspect(const char *path, const struct tool_args *args)
 	} else {
 		print_view(&view);
 	}
-	vd_disk_close(view.chain, NULL);
-	vd_disk_close(view.disk, NULL);
+	vd_image_close(view.image, NULL);
 	return exit_code;
 }
 

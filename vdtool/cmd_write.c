@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "image.h"
+#include "metadata.h"
 #include "output.h"
 #include "tempfile.h"
 
@@ -97,22 +98,26 @@ int cmd_write(const struct tool_args *args)
 	struct vd_error err = VD_ERROR_INIT;
 	uint64_t offset, room, done = 0;
 	uint8_t *buf = aligned_alloc(4096, PIECE);
+	struct vd_image *image;
 	struct vd_disk *disk;
+	char parameters[64];
 	int exit_code;
 
 	if (!buf)
 		return tool_say(TOOL_FAILED, path, "out of memory");
 	tool_signals_defer();
-	if (tool_image_open(&disk, path, args, VD_OPEN_WRITE, &err)) {
+	snprintf(parameters, sizeof(parameters), "--offset %" PRIu64, args->number[OPT_OFFSET]);
+	if (tool_open_for(&image, path, VD_PURPOSE_EDIT, args, 0, parameters, &err)) {
 		free(buf);
 		return tool_fail(path, &err);
 	}
+	disk = vd_image_disk(image);
 	exit_code = tool_image_range(args, disk, path, &offset, &room);
 	if (!exit_code)
 		exit_code = check_room(args, path, room);
 	if (!exit_code)
 		exit_code = copy_in(disk, args, buf, offset, room, &done);
-	exit_code = tool_exit_worse(exit_code, tool_image_close(disk, path));
+	exit_code = tool_image_end(image, path, exit_code);
 	free(buf);
 	if (!exit_code && tool_json_is_on()) {
 		json_t *object = tool_json_object(path);

@@ -91,6 +91,27 @@ static void put_option(const struct tool_option *o)
 		put_text(o->more);
 }
 
+static void put_command(const struct tool_command *c)
+{
+	if (c->verbs)
+		printf(".SS vdtool %s %s\n", c->name, c->operands);
+	else
+		printf(".SS vdtool %s [OPTIONS] %s\n", c->name, c->operands);
+	put_text(c->text);
+	for (const struct tool_option *o = c->options; o->name; o++)
+		put_option(o);
+}
+
+/** The table in one row, verbs behind their command. */
+static void for_each(void (*put)(const struct tool_command *))
+{
+	for (const struct tool_command *c = tool_commands; c->name; c++) {
+		put(c);
+		for (const struct tool_command *v = c->verbs; v && v->name; v++)
+			put(v);
+	}
+}
+
 static void generate_man(void)
 {
 	printf(
@@ -106,12 +127,7 @@ static void generate_man(void)
 		 "differencing) and raw. Other formats are recognised and refused, never taken for "
 		 "raw. Options may stand before or behind the operands; -- ends them.");
 	puts(".SH SUBCOMMANDS");
-	for (const struct tool_command *c = tool_commands; c->name; c++) {
-		printf(".SS vdtool %s [OPTIONS] %s\n", c->name, c->operands);
-		put_text(c->text);
-		for (const struct tool_option *o = c->options; o->name; o++)
-			put_option(o);
-	}
+	for_each(put_command);
 	puts(".SS Not supported yet");
 	for (const char *const *later = tool_later; *later; later++)
 		printf("%s%s\n", *later, later[1] ? "," : ".");
@@ -144,21 +160,36 @@ static void put_choices(const char *choices)
 		putchar(*p == '|' ? ' ' : *p);
 }
 
+/** What the completion calls a command: "meta_get". */
+static const char *completion_name(const struct tool_command *c, char text[64])
+{
+	snprintf(text, 64, "%s", c->name);
+	for (char *p = text; *p; p++) {
+		if (*p == ' ')
+			*p = '_';
+	}
+	return text;
+}
+
 /** Cases of `--option) words;;` for the options of one command that have an argument. */
 static void put_completion_values(const struct tool_command *c)
 {
+	char name[64];
+
+	completion_name(c, name);
 	for (const struct tool_option *o = c->options; o->name; o++) {
 		if (o->value == VALUE_NONE)
 			continue;
-		printf("\t%s:--%s", c->name, o->name);
+		printf("\t%s:--%s", name, o->name);
 		if (o->letter)
-			printf("|%s:-%c", c->name, o->letter);
+			printf("|%s:-%c", name, o->letter);
 		fputs(")\n\t\t", stdout);
 		if (o->value == VALUE_CHOICE) {
 			fputs(WORDS_BEGIN, stdout);
 			put_choices(o->arg);
 			puts(WORDS_END);
-		} else if (o->value == VALUE_FILE || o->value == VALUE_FOLDERS) {
+		} else if (o->value == VALUE_FILE || o->value == VALUE_FOLDER ||
+			   o->value == VALUE_FOLDERS) {
 			printf("compopt -o filenames\n"
 			       "\t\tmapfile -t COMPREPLY < <(compgen -%c -- \"$cur\")\n",
 			       o->value == VALUE_FILE ? 'f' : 'd');
@@ -169,27 +200,51 @@ static void put_completion_values(const struct tool_command *c)
 	}
 }
 
+/** A case of the options of one command. */
+static void put_completion_options(const struct tool_command *c)
+{
+	char name[64];
+
+	printf("\t\t%s) " WORDS_BEGIN, completion_name(c, name));
+	for (const struct tool_option *o = c->options; o->name; o++)
+		printf("%s--%s", o == c->options ? "" : " ", o->name);
+	puts(WORDS_END " ;;");
+}
+
+/** The words that may follow a command with verbs. */
+static void put_completion_verbs(const struct tool_command *c)
+{
+	if (!c->verbs)
+		return;
+	printf("\t%s)\n\t\tif ((COMP_CWORD == word)); then\n\t\t\t" WORDS_BEGIN, c->name);
+	for (const struct tool_command *v = c->verbs; v->name; v++)
+		printf("%s%s", v == c->verbs ? "" : " ", tool_verb_name(v));
+	puts(WORDS_END "\n\t\t\treturn\n\t\tfi\n\t\tsub+=_${COMP_WORDS[word]} ;;");
+}
+
 static void generate_completion(void)
 {
 	puts("# SPDX-License-Identifier: MIT\n"
 	     "# bash completion for vdtool. Made by `vdtool --generate completion`.\n"
 	     "_vdtool()\n{\n"
 	     "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}\n"
-	     "\tlocal sub=${COMP_WORDS[1]}\n\n"
+	     "\tlocal sub=${COMP_WORDS[1]} word=2\n\n"
 	     "\tif ((COMP_CWORD == 1)) || { [[ $sub == help ]] && ((COMP_CWORD == 2)); }; then");
 	fputs("\t\t" WORDS_BEGIN, stdout);
 	for (const struct tool_command *c = tool_commands; c->name; c++)
-		printf("%s ", c->name);
-	puts("help --help --version" WORDS_END "\n\t\treturn\n\tfi\n\tcase $sub:$prev in");
-	for (const struct tool_command *c = tool_commands; c->name; c++)
-		put_completion_values(c);
-	puts("\tesac\n\tif [[ $cur == -* ]]; then\n\t\tcase $sub in");
+		printf("%s %s%s", c->name, c->alias ? c->alias : "", c->alias ? " " : "");
+	puts("help --help --version" WORDS_END "\n\t\treturn\n\tfi\n"
+	     "\tif [[ $sub == help ]]; then\n\t\tsub=${COMP_WORDS[2]} word=3\n\tfi\n"
+	     "\tcase $sub in");
 	for (const struct tool_command *c = tool_commands; c->name; c++) {
-		printf("\t\t%s) " WORDS_BEGIN, c->name);
-		for (const struct tool_option *o = c->options; o->name; o++)
-			printf("%s--%s", o == c->options ? "" : " ", o->name);
-		puts(WORDS_END " ;;");
+		if (c->alias)
+			printf("\t%s) sub=%s ;;\n", c->alias, c->name);
+		put_completion_verbs(c);
 	}
+	puts("\tesac\n\tcase $sub:$prev in");
+	for_each(put_completion_values);
+	puts("\tesac\n\tif [[ $cur == -* ]]; then\n\t\tcase $sub in");
+	for_each(put_completion_options);
 	puts("\t\tesac\n\t\treturn\n\tfi\n"
 	     "\tcompopt -o filenames\n"
 	     "\tmapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"

@@ -7,15 +7,22 @@
 
 #define SCREEN_WIDTH 80
 
+/** Fits a screen of 24 lines: empty ones only where there is room for them. */
 void tool_help_print(void)
 {
-	size_t column = 0;
+	const char *gap = "\n";
+	size_t column = strlen("Not supported yet:"), n = 0;
 
-	puts("Usage: vdtool SUBCOMMAND [OPTIONS] IMAGE...    virtual disk images: VHDX and raw\n");
+	while (tool_commands[n].name)
+		n++;
+	if (n > 17)
+		gap = "";
+	printf(
+	    "Usage: vdtool SUBCOMMAND [OPTIONS] IMAGE...    virtual disk images: VHDX and raw\n%s",
+	    gap);
 	for (const struct tool_command *c = tool_commands; c->name; c++)
-		printf("  %-8s %-14s %s\n", c->name, c->operands, c->summary);
-	fputs("\nNot supported yet:", stdout);
-	column = strlen("Not supported yet:");
+		printf("  %-8s %-18s %s\n", c->name, c->operands, c->summary);
+	printf("%sNot supported yet:", gap);
 	for (const char *const *later = tool_later; *later; later++) {
 		column += strlen(*later) + 1;
 		if (column >= SCREEN_WIDTH) {
@@ -24,10 +31,8 @@ void tool_help_print(void)
 		}
 		printf(" %s", *later);
 	}
-	puts("\n\n`vdtool SUBCOMMAND --help` (or `vdtool help SUBCOMMAND`) shows its options,\n"
-	     "`vdtool --version` the version. Manual: vdtool(1).");
-	fputs("Exit: ", stdout);
-	puts("0 done, 1 failed, 2 usage, 3 corrupt, 4 denied, 5 in use, 6 they differ.");
+	puts("\n`vdtool help SUBCOMMAND` shows its options. Manual: vdtool(1).");
+	puts("Exit: 0 done, 1 failed, 2 usage, 3 corrupt, 4 denied, 5 in use, 6 they differ.");
 }
 
 /** "-s, --buffer-size SIZE" */
@@ -41,13 +46,25 @@ static void format_option(const struct tool_option *o, char *text, size_t size)
 		 o->arg ? o->arg : "");
 }
 
+static void print_verbs(const struct tool_command *command)
+{
+	for (const struct tool_command *v = command->verbs; v->name; v++)
+		printf("  %-8s %s\n", tool_verb_name(v), v->summary);
+	printf("\n`vdtool %s VERB --help` shows the operands and options of one.\n", command->name);
+}
+
 void tool_help_print_command(const struct tool_command *command)
 {
 	char text[128];
 	size_t width = 0;
 
-	printf("Usage: vdtool %s [OPTIONS] %s\n", command->name, command->operands);
+	printf("Usage: vdtool %s %s%s\n", command->name, command->verbs ? "" : "[OPTIONS] ",
+	       command->operands);
 	printf("%c%s.\n\n", command->summary[0] & ~0x20, command->summary + 1);
+	if (command->verbs) {
+		print_verbs(command);
+		return;
+	}
 	for (const struct tool_option *o = command->options; o->name; o++) {
 		format_option(o, text, sizeof(text));
 		if (strlen(text) > width && strlen(text) <= 32)
@@ -55,7 +72,9 @@ void tool_help_print_command(const struct tool_command *command)
 	}
 	for (const struct tool_option *o = command->options; o->name; o++) {
 		format_option(o, text, sizeof(text));
-		if (strlen(text) > width)
+		if (strlen(text) > width && 4 + strlen(text) + strlen(o->help) <= SCREEN_WIDTH)
+			printf("  %s  %s\n", text, o->help);
+		else if (strlen(text) > width)
 			printf("  %s\n  %*s  %s\n", text, (int)width, "", o->help);
 		else
 			printf("  %-*s  %s\n", (int)width, text, o->help);

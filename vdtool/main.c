@@ -25,7 +25,24 @@ static int run_command(const struct tool_command *command, int argc, char **argv
 	return tool_stdout_finish(exit_code);
 }
 
-static int run_help(const char *name)
+/** `meta get ...`: the second word is a subcommand of the first. */
+static int run_verb(const struct tool_command *command, int argc, char **argv)
+{
+	const struct tool_command *verb = argc > 1 ? tool_verb_find(command, argv[1]) : NULL;
+
+	if (verb)
+		return run_command(verb, argc - 1, argv + 1);
+	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		tool_help_print_command(command);
+		return tool_stdout_finish(TOOL_DONE);
+	}
+	if (argc > 1)
+		return tool_usage(command, "there is no %s \"%s\"",
+				  argv[1][0] == '-' ? "option" : "verb", argv[1]);
+	return tool_usage(command, "which verb?");
+}
+
+static int run_help(const char *name, const char *word)
 {
 	const struct tool_command *command = name ? tool_command_find(name) : NULL;
 
@@ -33,6 +50,13 @@ static int run_help(const char *name)
 		return tool_say(TOOL_USAGE, name, "not supported yet");
 	if (name && !command)
 		return tool_usage(NULL, "there is no subcommand \"%s\"", name);
+	if (command && command->verbs && word) {
+		const struct tool_command *verb = tool_verb_find(command, word);
+
+		if (!verb)
+			return tool_usage(command, "there is no verb \"%s\"", word);
+		command = verb;
+	}
 	if (command)
 		tool_help_print_command(command);
 	else
@@ -62,9 +86,9 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		return tool_usage(NULL, "which subcommand?");
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-		return run_help(NULL);
+		return run_help(NULL, NULL);
 	if (strcmp(argv[1], "help") == 0)
-		return run_help(argc > 2 ? argv[2] : NULL);
+		return run_help(argc > 2 ? argv[2] : NULL, argc > 3 ? argv[3] : NULL);
 	if (strcmp(argv[1], "--version") == 0) {
 		printf("vdtool %s\n", vd_version());
 		return tool_stdout_finish(TOOL_DONE);
@@ -72,6 +96,8 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "--generate") == 0)
 		return tool_generate(argc > 2 ? argv[2] : "");
 	command = tool_command_find(argv[1]);
+	if (command && command->verbs)
+		return run_verb(command, argc - 1, argv + 1);
 	if (command)
 		return run_command(command, argc - 1, argv + 1);
 	if (tool_is_later(argv[1]))

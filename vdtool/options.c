@@ -1,69 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of subcommands and options; see options.h. Sections of the man page: manual.c. */
-#include "options.h"
-
-#define HELP                                                                                       \
-	{                                                                                          \
-		OPT_HELP, 'h', VALUE_NONE, "help", NULL, "show this", NULL                         \
-	}
-#define QUIET                                                                                      \
-	{                                                                                          \
-		OPT_QUIET, 'q', VALUE_NONE, "quiet", NULL, "no notes, no progress", NULL           \
-	}
-#define JSON                                                                                       \
-	{                                                                                          \
-	    OPT_JSON, 0, VALUE_NONE, "json", NULL, "print JSON: one array, an object per image",   \
-	    NULL},                                                                                 \
-	{                                                                                          \
-		OPT_JSONL, 0, VALUE_NONE, "jsonl", NULL, "print JSON: an object a line, as found", \
-		    NULL                                                                           \
-	}
-#define PARENT_ROOT                                                                                \
-	{                                                                                          \
-		OPT_PARENT_ROOT, 0, VALUE_FOLDERS, "parent-root", "DIR",                           \
-		    "parents may lie beneath DIR too (repeatable)",                                \
-		    "Without it, parents are opened only beneath the folder of the image that is " \
-		    "named on the command line. Neither .. nor absolute paths nor symbolic links " \
-		    "lead out of these folders."                                                   \
-	}
-#define SOURCE_FORMAT(letter)                                                                      \
-	{                                                                                          \
-		OPT_SOURCE_FORMAT, letter, VALUE_CHOICE, "source-format", "vhdx|raw",              \
-		    "what the image is, instead of probing it",                                    \
-		    "An image without a known signature is probed as raw. With raw given here, "   \
-		    "any file is taken as it is."                                                  \
-	}
-#define PROGRESS                                                                                   \
-	{                                                                                          \
-		OPT_PROGRESS, 0, VALUE_CHOICE, "progress", "auto|plain|json|none",                 \
-		    "how to show progress on stderr",                                              \
-		    "auto draws a bar with rate and time left on a terminal if it takes more "     \
-		    "than a second; plain prints lines, json one object a line."                   \
-	}
-#define TYPE                                                                                       \
-	{                                                                                          \
-		OPT_TYPE, 0, VALUE_CHOICE, "type", "dynamic|fixed",                                \
-		    "dynamic (default): space as it is written", NULL                              \
-	}
-#define BLOCK_SIZE                                                                                 \
-	{                                                                                          \
-		OPT_BLOCK_SIZE, 0, VALUE_SIZE, "block-size", "SIZE",                               \
-		    "1M to 256M, a power of two (default 2M)", NULL                                \
-	}
-#define UUID(help, more)                                                                           \
-	{                                                                                          \
-		OPT_UUID, 0, VALUE_UUID, "uuid", "UUID", help, more                                \
-	}
-#define FORCE                                                                                      \
-	{                                                                                          \
-		OPT_FORCE, 0, VALUE_NONE, "force", NULL, "replace an existing file",               \
-		    "The old file stays until the new one is complete. One that is in use is not " \
-		    "replaced."                                                                    \
-	}
-#define END                                                                                        \
-	{                                                                                          \
-		N_TOOL_OPTIONS, 0, VALUE_NONE, NULL, NULL, NULL, NULL                              \
-	}
+#include "option_rows.h"
 
 static const struct tool_option create_options[] = {
     {OPT_FORMAT, 0, VALUE_CHOICE, "format", "vhdx|raw", "format of the new image (default vhdx)",
@@ -81,6 +18,9 @@ static const struct tool_option create_options[] = {
 	 "All other ids of the file derive from it, and a VHDX holds no times: equal options then "
 	 "make equal files, with or without SOURCE_DATE_EPOCH. Without it ids are random."),
     FORCE,
+    {OPT_HISTORY, 0, VALUE_NONE, "history", NULL, "begin the history of the image",
+     "Without it the history begins with the first edit of metadata (meta, tag)."},
+    ACTOR,
     JSON,
     QUIET,
     HELP,
@@ -91,6 +31,7 @@ static const struct tool_option inspect_options[] = {
     {OPT_BLOCKS, 0, VALUE_NONE, "blocks", NULL, "also count blocks by state",
      "Reads the whole BAT."},
     PARENT_ROOT,
+    SIDECAR,
     SOURCE_FORMAT(0),
     JSON,
     QUIET,
@@ -130,6 +71,11 @@ static const struct tool_option convert_options[] = {
     PARENT_ROOT,
     UUID("disk id of DST (default: random)", NULL),
     FORCE,
+    {OPT_NO_METADATA, 0, VALUE_NONE, "no-metadata", NULL, "leave the metadata of SRC behind", NULL},
+    {OPT_SOURCE_SIDECAR, 0, VALUE_FOLDER, "source-sidecar", "DIR",
+     "the metadata of SRC is in a file in DIR", NULL},
+    SIDECAR,
+    ACTOR,
     PROGRESS,
     JSON,
     QUIET,
@@ -165,6 +111,8 @@ static const struct tool_option write_options[] = {
      "If stdin ends before, that is an error."},
     SOURCE_FORMAT('f'),
     PARENT_ROOT,
+    SIDECAR,
+    ACTOR,
     JSON,
     QUIET,
     HELP,
@@ -176,6 +124,8 @@ static const struct tool_option discard_options[] = {
     {OPT_LENGTH, 'l', VALUE_SIZE, "length", "SIZE", "so many bytes", NULL},
     SOURCE_FORMAT('f'),
     PARENT_ROOT,
+    SIDECAR,
+    ACTOR,
     JSON,
     QUIET,
     HELP,
@@ -185,7 +135,7 @@ static const struct tool_option discard_options[] = {
 static const struct tool_option bench_options[] = {
     {OPT_COUNT, 'c', VALUE_NUMBER, "count", "N", "requests in all (default 75000)", NULL},
     {OPT_DEPTH, 'd', VALUE_NUMBER, "depth", "N", "requests in flight (default 64)",
-     "Done by N threads; with 1, by a plain loop."},
+     "By io_uring or, where that can't be had, by threads; with 1, by a plain loop."},
     {OPT_BUFFER_SIZE, 's', VALUE_SIZE, "buffer-size", "SIZE", "bytes a request (default 4096)",
      NULL},
     {OPT_STEP_SIZE, 'S', VALUE_SIZE, "step-size", "SIZE", "from one to the next (default: -s)",
@@ -205,6 +155,8 @@ static const struct tool_option bench_options[] = {
      NULL},
     SOURCE_FORMAT('f'),
     PARENT_ROOT,
+    SIDECAR,
+    ACTOR,
     JSON,
     QUIET,
     HELP,
@@ -215,54 +167,105 @@ const struct tool_command tool_commands[] = {
     {"create", "IMAGE [SIZE]", 1, 2, "make a new, empty image",
      "Makes a virtual disk of SIZE bytes that reads as zero. The file appears under its name when "
      "it is complete and synced; an existing one is replaced only with --force.",
-     create_options, cmd_create},
+     create_options, cmd_create, NULL, NULL, false},
     {"inspect", "IMAGE...", 1, -1, "show what an image is, and who has it open",
      "Shows format, sizes, ids, the chain of parents, the state of the log and who has the file "
      "open. Takes no lock and never reads payload, so it works on images in use. A parent that "
      "can't be opened is named with the reason; that isn't a failure.",
-     inspect_options, cmd_inspect},
+     inspect_options, cmd_inspect, NULL, NULL, false},
     {"check", "IMAGE...", 1, -1, "check every rule of the format",
      "Each finding names the section of the specification, what was found, where, and what was "
      "expected. Nothing is changed; a dirty log is replayed in memory.",
-     check_options, cmd_check},
+     check_options, cmd_check, NULL, NULL, false},
     {"map", "IMAGE...", 1, -1, "show where the data lies",
      "Extents of the virtual disk, in order. State: data (stored, at offset in the file at depth), "
      "zero (reads as zero, space may exist), hole (reads as zero, no space in the file), parent "
      "(not here, and the parent wasn't opened). Depth 0 is the image itself, 1 its parent. Takes "
      "no lock.",
-     map_options, cmd_map},
+     map_options, cmd_map, NULL, NULL, false},
     {"convert", "SRC DST", 2, 2, "copy a disk into a new image",
      "Holes and zeros of the source take no space in the copy. - stands for stdin or stdout (raw). "
      "The copy is written under a temporary name in its folder, synced, and then renamed; Ctrl-C "
      "leaves nothing behind. The source never changes. A size that isn't a multiple of the sector "
      "is rounded up with zeros, with a note. On file systems that can share extents, data isn't "
-     "copied but shared.",
-     convert_options, cmd_convert},
+     "copied but shared. Metadata travels along, with its history: into a VHDX, or "
+     "the sidecar of other formats.",
+     convert_options, cmd_convert, NULL, NULL, false},
     {"compare", "A B", 2, 2, "compare the content of two disks",
      "Content counts, holes don't: exit 0 if all bytes are the same, 6 with the first offset that "
      "differs. The longer of two disks may end in zeros.",
-     compare_options, cmd_compare},
+     compare_options, cmd_compare, NULL, NULL, false},
     {"read", "IMAGE", 1, 1, "bytes of the disk to stdout",
      "Writes [offset, offset + length) of the virtual disk to standard output.", read_options,
-     cmd_read},
+     cmd_read, NULL, NULL, false},
     {"write", "IMAGE", 1, 1, "bytes from stdin to the disk",
      "Writes standard input to the virtual disk, then flushes it. Ctrl-C stops between two pieces "
      "and closes the image properly; what was written until then stays.",
-     write_options, cmd_write},
+     write_options, cmd_write, NULL, NULL, false},
     {"discard", "IMAGE", 1, 1, "give back space, as a guest's TRIM does",
      "The range isn't needed any more: whole blocks then read as zero and their space goes back to "
      "the host. Both --offset and --length must be given.",
-     discard_options, cmd_discard},
+     discard_options, cmd_discard, NULL, NULL, false},
+    {"meta", "VERB IMAGE ...", 1, -1, "documents, fields and files that an image carries",
+     "Metadata lies in the image itself (VHDX), or beside it in IMAGE.vdmeta (raw), and is read "
+     "without touching the disk's content. Documents are XML with a schema each, one a category; "
+     "their contents go by the names of fields (vdtool fields). Editing begins a history of the "
+     "image (vdtool log).",
+     tool_no_options, NULL, tool_meta_verbs, NULL, false},
+    {"tag", "IMAGE... [EDIT...]", 1, -1, "show or change tags: +word key=value -word",
+     "Without an EDIT the tags are shown. +WORD adds a word, KEY=VALUE or +KEY=VALUE sets a "
+     "pair in place of others of that key, -WORD removes a word, or the pair of that key, "
+     "-KEY=VALUE only that pair. Edits begin at the first operand that starts with + or - or "
+     "holds =; put ./ before a file of such a name. Options must stand before the first operand. "
+     "All edits of an image are made, or none.",
+     tool_tag_options, cmd_tag, NULL, NULL, true},
+    {"log", "IMAGE...", 1, -1, "what was done to an image (also: history)",
+     "Shows the history, oldest entry first. Each entry holds the digest of the one before. "
+     "--verify recomputes them, and exits with 3 if one is wrong. That proves that nothing was "
+     "changed by accident; who changes an entry and recomputes all that follow isn't noticed.",
+     tool_log_options, cmd_log, NULL, "history", false},
+    {"fields", "[NAME...]", 0, -1, "the fields that meta set and get know",
+     "Each field with its type, the category of documents that holds it, and its meaning; with "
+     "NAME only those fields, or those of a category.",
+     tool_fields_options, cmd_fields, NULL, NULL, false},
     {"bench", "IMAGE", 1, 1, "time reads or writes",
      "Request sizes and order as qemu-img bench has them. Prints the time, the engine that ran and "
      "a checksum of what was read, which depends on content and requests only. The time of a write "
      "benchmark includes a flush at the end.",
-     bench_options, cmd_bench},
-    {NULL, NULL, 0, 0, NULL, NULL, NULL, NULL},
+     bench_options, cmd_bench, NULL, NULL, false},
+    {"compact", "IMAGE...", 1, -1, "make an image file smaller, also one in use",
+     "Gives back blocks that hold nothing, moves what lies behind into the gaps, and cuts the "
+     "file; "
+     "what a guest reads stays the same. Needs no second file and at most one block of extra "
+     "space. "
+     "An image that vdfuse(1) has open is compacted by that process, while it is in use; Ctrl-C "
+     "cancels that. Stopping it at any time leaves a good image, and running it again goes on from "
+     "there. What is reported as gained is space of the host, not only length of the file.",
+     tool_compact_options, cmd_compact, NULL, NULL, false},
+    {"mount", "IMAGE MOUNTPOINT", 2, 2, "the disk as a file, for other programs",
+     "Runs vdfuse(1), which shows the virtual disk as MOUNTPOINT/disk, its partitions as p1, p2 "
+     "and "
+     "so on, and its metadata below meta/; read-only unless -w is given. Returns when the mount "
+     "works.",
+     tool_mount_options, cmd_mount, NULL, NULL, false},
+    {"umount", "MOUNTPOINT...", 1, -1, "end a mount, wait until the image is closed",
+     "Unlike umount(8) it waits for the last flush, and fails if that fails. IMAGE will do in "
+     "place "
+     "of MOUNTPOINT. Exit 5 while files of "
+     "the mount are open.",
+     tool_umount_options, cmd_umount, NULL, NULL, false},
+    {"ctl", "IMAGE [REQUEST]", 1, -1, "talk to the process that has the image open",
+     "REQUEST is status (the default), detach, cancel, scrub, compact, or meta list, meta get "
+     "FIELD, "
+     "meta set FIELD=VALUE... Long work is followed to its end; Ctrl-C cancels it. scrub reads all "
+     "that is stored. Exit 5 if the image is in use by a process that has no control channel, or "
+     "on "
+     "another host.",
+     tool_ctl_options, cmd_ctl, NULL, NULL, false},
+    {NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, false},
 };
 
 const char *const tool_later[] = {
-    "meta",   "tag",    "log",     "history", "search", "catalog", "fields", "host",
-    "policy", "run",    "compact", "mount",   "umount", "ctl",     "resize", "snapshot",
-    "merge",  "rebase", "key",     "sign",    "verify", "rights",  "clone",  NULL,
+    "search", "catalog", "host", "policy", "run",    "resize", "snapshot", "merge",
+    "rebase", "key",     "sign", "verify", "rights", "clone",  NULL,
 };

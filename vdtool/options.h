@@ -44,6 +44,29 @@ enum tool_option_id {
 	OPT_FLUSH_INTERVAL,
 	OPT_NO_DRAIN,
 	OPT_PATTERN,
+	OPT_SIDECAR,
+	OPT_SOURCE_SIDECAR,
+	OPT_ACTOR,
+	OPT_HISTORY,
+	OPT_NO_METADATA,
+	OPT_NAME,
+	OPT_KIND,
+	OPT_MEDIA_TYPE,
+	OPT_BY_REFERENCE,
+	OPT_DOCUMENT,
+	OPT_FILES,
+	OPT_DIGESTS,
+	OPT_READ_WRITE,
+	OPT_MOUNT_OPTIONS,
+	OPT_FOREGROUND,
+	OPT_LAZY,
+	OPT_MAX_RATE,
+	OPT_MAX_TIME,
+	OPT_DRY_RUN,
+	OPT_LEVEL,
+	OPT_ZERO_SCAN,
+	OPT_FREE_SPACE,
+	OPT_QGA,
 	N_TOOL_OPTIONS
 };
 
@@ -52,6 +75,7 @@ enum tool_value {
 	VALUE_NONE,    /**< a flag */
 	VALUE_TEXT,    /**< anything */
 	VALUE_FILE,    /**< a file name */
+	VALUE_FOLDER,  /**< a folder */
 	VALUE_FOLDERS, /**< a folder; may be given more than once */
 	VALUE_CHOICE,  /**< one of `arg`, which reads "a|b|c" */
 	VALUE_SIZE,    /**< bytes, with SIZE syntax */
@@ -79,7 +103,11 @@ struct tool_command {
 	const char *summary;  /**< after the name in a list, lower case */
 	const char *text;     /**< for the man page; paragraphs parted by an empty line */
 	const struct tool_option *options;
-	int (*run)(const struct tool_args *args);
+	int (*run)(const struct tool_args *args); /**< NULL if there are verbs */
+	/** A second word follows ("meta get"): its commands, whose names begin with this one's. */
+	const struct tool_command *verbs;
+	const char *alias;     /**< another name, or NULL */
+	bool stops_at_operand; /**< options stand before the operands only */
 };
 
 /** A section of the man page; `is_literal` text is shown as it stands. */
@@ -114,8 +142,12 @@ struct tool_args {
 	int n_operands;
 };
 
-/** The subcommand of that name, or NULL. */
+/** The subcommand of that name or alias, or NULL. */
 const struct tool_command *tool_command_find(const char *name);
+/** The verb of that name, of a command that has verbs; or NULL. */
+const struct tool_command *tool_verb_find(const struct tool_command *command, const char *word);
+/** The last word of its name: "get" of "meta get". */
+const char *tool_verb_name(const struct tool_command *verb);
 bool tool_is_later(const char *name);
 /** Fill *args from the words after the subcommand's name (argv[0] is that name). Returns 0, or
  *  the exit code after saying what is wrong. --help stops the parsing. */
@@ -140,5 +172,25 @@ int cmd_read(const struct tool_args *args);
 int cmd_write(const struct tool_args *args);
 int cmd_discard(const struct tool_args *args);
 int cmd_bench(const struct tool_args *args);
+int cmd_mount(const struct tool_args *args);
+int cmd_umount(const struct tool_args *args);
+int cmd_ctl(const struct tool_args *args);
+int cmd_compact(const struct tool_args *args);
+int cmd_tag(const struct tool_args *args);
+int cmd_log(const struct tool_args *args);
+int cmd_fields(const struct tool_args *args);
+int cmd_meta_get(const struct tool_args *args);
+int cmd_meta_set(const struct tool_args *args);
+int cmd_meta_remove(const struct tool_args *args);
+int cmd_meta_list(const struct tool_args *args);
+int cmd_meta_edit(const struct tool_args *args);
+int cmd_meta_validate(const struct tool_args *args);
+int cmd_meta_export(const struct tool_args *args);
+int cmd_meta_import(const struct tool_args *args);
+int cmd_meta_strip(const struct tool_args *args);
+int cmd_meta_attach(const struct tool_args *args);
+int cmd_meta_extract(const struct tool_args *args);
+int cmd_meta_scan(const struct tool_args *args);
+int cmd_meta_diff(const struct tool_args *args);
 
 #endif

@@ -6,12 +6,19 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "output.h"
 
 static enum { FRAME_NONE, FRAME_ARRAY, FRAME_LINES } mode;
 static bool has_object; /* one was printed already */
 static bool has_item;   /* within a streamed array */
+
+/** Letters of all scripts as they are, for programs; on a terminal none that could steer it. */
+static size_t dump_flags(size_t more)
+{
+	return JSON_PRESERVE_ORDER | more | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0);
+}
 
 void tool_json_begin(const struct tool_args *args)
 {
@@ -163,8 +170,7 @@ static void end_object(void)
 void tool_json_put(json_t *object)
 {
 	begin_object();
-	json_dumpf(object, stdout,
-		   JSON_PRESERVE_ORDER | (mode == FRAME_LINES ? JSON_COMPACT : JSON_INDENT(2)));
+	json_dumpf(object, stdout, dump_flags(mode == FRAME_LINES ? JSON_COMPACT : JSON_INDENT(2)));
 	json_decref(object);
 	end_object();
 }
@@ -183,7 +189,7 @@ void tool_json_put_error(const char *path, const struct vd_error *err)
 /** The members of `object` without its braces. */
 static void dump_members(json_t *object)
 {
-	char *text = must(json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER));
+	char *text = must(json_dumps(object, dump_flags(JSON_COMPACT)));
 	size_t len = strlen(text);
 
 	fwrite(text + 1, 1, len - 2, stdout);
@@ -207,7 +213,7 @@ void tool_json_stream_item(json_t *item)
 	if (mode == FRAME_ARRAY)
 		fputc('\n', stdout);
 	has_item = true;
-	json_dumpf(item, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	json_dumpf(item, stdout, dump_flags(JSON_COMPACT));
 	json_decref(item);
 }
 

@@ -11,8 +11,24 @@
 const struct tool_command *tool_command_find(const char *name)
 {
 	for (const struct tool_command *c = tool_commands; c->name; c++) {
-		if (strcmp(c->name, name) == 0)
+		if (strcmp(c->name, name) == 0 || (c->alias && strcmp(c->alias, name) == 0))
 			return c;
+	}
+	return NULL;
+}
+
+const char *tool_verb_name(const struct tool_command *verb)
+{
+	const char *blank = strrchr(verb->name, ' ');
+
+	return blank ? blank + 1 : verb->name;
+}
+
+const struct tool_command *tool_verb_find(const struct tool_command *command, const char *word)
+{
+	for (const struct tool_command *v = command->verbs; v && v->name; v++) {
+		if (strcmp(tool_verb_name(v), word) == 0)
+			return v;
 	}
 	return NULL;
 }
@@ -176,8 +192,12 @@ static const char *take_value(struct tool_args *args, const struct tool_option *
 }
 
 /** getopt's view of the table: long options and the string of letters. */
-static void fill_getopt(const struct tool_option *options, struct option *longs, char *letters)
+static void fill_getopt(const struct tool_command *command, struct option *longs, char *letters)
 {
+	const struct tool_option *options = command->options;
+
+	if (command->stops_at_operand)
+		*letters++ = '+';
 	*letters++ = ':';
 	for (size_t i = 0; options[i].name; i++) {
 		bool has_arg = options[i].value != VALUE_NONE;
@@ -233,12 +253,12 @@ int tool_args_parse(struct tool_args *args, const struct tool_command *command, 
 		    char **argv)
 {
 	struct option longs[N_TOOL_OPTIONS + 1] = {0};
-	char letters[2 * N_TOOL_OPTIONS + 2], word[64];
+	char letters[2 * N_TOOL_OPTIONS + 3], word[64];
 	int c;
 
 	memset(args, 0, sizeof(*args));
 	args->command = command;
-	fill_getopt(command->options, longs, letters);
+	fill_getopt(command, longs, letters);
 	optind = 0; /* glibc: start over */
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, letters, longs, NULL)) != -1) {

@@ -16,7 +16,7 @@ sum()
 one=$(sum -c 1000 -d 1 -s 4096 -S 69632 a.vhdx)
 json '.[0] | .engine == "loop" and .requests == 1000 and .bytes == 4096000 and .operation == "read" and .seconds > 0'
 [ "$one" = "$(sum -c 1000 -d 8 -s 4096 -S 69632 a.vhdx)" ] || fail "the checksum depends on the depth"
-json '.[0] | .engine == "threads" and .depth == 8'
+json '.[0] | (.engine == "io_uring" or .engine == "threads") and .depth == 8'
 [ "$one" = "$(sum -c 1000 -d 4 -s 4096 -S 69632 a.raw)" ] || fail "vhdx and raw differ"
 [ "$one" = "$(sum -c 1000 -d 4 -s 4096 -S 69632 -t none a.vhdx)" ] || fail "O_DIRECT differs"
 [ "$one" != "$(sum -c 999 -d 1 -s 4096 -S 69632 a.vhdx)" ] || fail "the checksum misses a request"
@@ -24,7 +24,7 @@ json '.[0] | .engine == "threads" and .depth == 8'
 printf X | "$V" write --offset $((999 * 69632 % 67108864 + 100)) a.vhdx
 [ "$one" != "$(sum -c 1000 -d 1 -s 4096 -S 69632 a.vhdx)" ] || fail "the checksum misses the content"
 expect 0 "$V" bench -c 10 a.vhdx
-shows "10 reads of 4096 bytes, 64 at a time (engine: threads)"
+grep -qE '^10 reads of 4096 bytes, 64 at a time \(engine: (io_uring|threads)\)$' out || fail "$(cat out)"
 shows "checksum of what was read: "
 
 # Over the end of the disk: shorter, then on from the beginning, as the step falls.
@@ -46,6 +46,8 @@ expect 2 "$V" bench -w --flush-interval 3 -d 4 w.vhdx
 expect 2 "$V" bench --flush-interval 8 w.vhdx
 expect 2 "$V" bench -w --no-drain w.vhdx
 expect 2 "$V" bench -s 0 w.vhdx
+expect 2 "$V" bench -d 0 w.vhdx
+expect 2 "$V" bench -s 1G -d 5 w.vhdx
 expect 0 "$V" bench -n -c 1 w.vhdx
 says "note: -n"
 expect 1 "$V" bench missing.vhdx
