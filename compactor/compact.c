@@ -119,6 +119,13 @@ int compact_list(struct compaction *c, struct vd_error *err)
 	return ret ? ret : vd_disk_get_space(c->disk, &c->space, err);
 }
 
+int compact_settle(struct compaction *c, struct vd_error *err)
+{
+	uint64_t length;
+
+	return vd_disk_cut(c->disk, UINT64_MAX, &length, err);
+}
+
 static int take_opts(struct compaction *c, const struct vd_compact_opts *opts, struct vd_error *err)
 {
 	c->opts = (struct vd_compact_opts)VD_COMPACT_OPTS_INIT;
@@ -142,6 +149,15 @@ static int take_opts(struct compaction *c, const struct vd_compact_opts *opts, s
 	return 0;
 }
 
+/* The length stays; all that is free in the file goes back to the host. */
+static int punch_only(struct compaction *c, struct vd_error *err)
+{
+	int ret = c->opts.flags & VD_COMPACT_DRY_RUN ? 0 : compact_settle(c, err);
+
+	c->result->is_complete = !ret;
+	return ret;
+}
+
 static int run(struct compaction *c, struct vd_error *err)
 {
 	bool is_dry = c->opts.flags & VD_COMPACT_DRY_RUN;
@@ -154,7 +170,7 @@ static int run(struct compaction *c, struct vd_error *err)
 	if (!ret && c->opts.level >= VD_COMPACT_PACK)
 		ret = compact_pack(c, err);
 	else if (!ret)
-		c->result->is_complete = true;
+		ret = punch_only(c, err);
 	if (!is_dry) {
 		/* Also after a failure: what was done is to count. */
 		int ret2 = vd_disk_flush(c->disk, ret ? NULL : err);
@@ -192,6 +208,6 @@ int vd_compact(struct vd_disk *disk, const struct vd_compact_opts *opts,
 		memcpy(result, &own, size);
 	}
 	free(c.uses);
-	free(c.is_free);
+	dry_free_drop(&c);
 	return ret;
 }

@@ -8,6 +8,8 @@
 
 #include "plan.h"
 
+#define PUNCH_UNIT 4096u /* zeros inside blocks are punched in units of so many bytes */
+
 struct compaction {
 	struct vd_disk *disk;
 	struct vd_compact_opts opts;
@@ -17,7 +19,8 @@ struct compaction {
 	uint64_t step_ns;             /* when the present step began */
 	struct vd_compact_progress progress;
 	/* What is in the file, as listed last. */
-	uint8_t *is_free; /* dry run: a bit per block that the guest calls free; else NULL */
+	struct dry_free *dry_free; /* dry run with FREE_SPACE, else NULL */
+	int free_failed;           /* not the file system's fault */
 	struct vd_use_range *uses;
 	size_t n_uses, uses_room;
 };
@@ -25,6 +28,8 @@ struct compaction {
 uint64_t compact_now_ns(void);
 /** Between two steps: tell, pause as the options want. VD_ECANCELED, VD_ETIMEDOUT or 0. */
 int compact_pause(struct compaction *c, struct vd_error *err);
+/** Commit, empty the log, let what was freed become free, and the host have it. */
+int compact_settle(struct compaction *c, struct vd_error *err);
 /** List the uses of the file anew. */
 int compact_list(struct compaction *c, struct vd_error *err);
 
@@ -33,6 +38,25 @@ int compact_reclaim(struct compaction *c, struct vd_error *err);
 
 /* free_space.c: what the guest's file systems call free. */
 int compact_free_space(struct compaction *c, struct vd_error *err);
+
+/* dry_free.c: which blocks would go, without discarding anything. */
+int dry_free_begin(struct compaction *c, struct vd_error *err);
+/** [start, end) of the disk is free. Stretches come in order. */
+int dry_free_mark(struct compaction *c, uint64_t start, uint64_t end, struct vd_error *err);
+int dry_free_end(struct compaction *c, struct vd_error *err);
+/** The block is free as a whole: a discard would drop it. */
+bool dry_free_has(const struct compaction *c, uint64_t block);
+/** What discards leave of the block is nothing. */
+bool dry_free_empties(const struct compaction *c, uint64_t block);
+void dry_free_drop(struct compaction *c);
+
+/* dry.c: what would go. */
+struct dry_block {
+	bool is_hole, is_zero; /* but for what is beyond the disk */
+	uint64_t n_punched;    /* bytes of zeros inside */
+};
+int dry_look(struct compaction *c, const struct vd_use_range *use, struct dry_block *block,
+	     struct vd_error *err);
 
 /* pack.c: plan, move, cut. */
 int compact_pack(struct compaction *c, struct vd_error *err);

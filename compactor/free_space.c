@@ -16,7 +16,8 @@
 
 #include "compact.h"
 
-#define PATH_ROOM 4096
+#define PATH_ROOM    4096
+#define DISCARD_ONCE ((uint64_t)1 << 30)
 
 /* "{...}" of parent_linkage against 16 bytes. */
 static bool is_linkage(const char *linkage, const uint8_t id[16])
@@ -82,71 +83,168 @@ static int refuse_children(struct compaction *c, struct vd_error *err)
 	return ret;
 }
 
-/* A walk through the free space of one file system. */
+/* Stretches of free space on the way to their use, adjacent ones joined: groups of a file system
+ * tell them one by one, and only together they may fill a block. */
 struct walk {
 	struct compaction *c;
 	struct vd_error *err;
 	int ret;
+	uint64_t start, end; /* the stretch so far */
+	uint64_t n_free;
+	int (*use)(struct walk *walk, uint64_t start, uint64_t end);
 };
+
+static int use_stretch(struct walk *walk)
+{
+	uint64_t start = walk->start, end = walk->end;
+
+	walk->start = walk->end = 0;
+	if (start == end)
+		return 0;
+	walk->n_free += end - start;
+	if (walk->use)
+		walk->ret = walk->use(walk, start, end);
+	return walk->ret;
+}
 
 static int take_free(void *user, uint64_t start, uint64_t length)
 {
 	struct walk *walk = user;
-	struct compaction *c = walk->c;
-	uint64_t size = c->space.block_size, first = (start + size - 1) / size;
-	uint64_t last = (start + length) / size;
+	int ret = 0;
 
-	if (c->is_free) {
-		for (uint64_t block = first; block < last && block < c->space.n_blocks; block++)
-			c->is_free[block / 8] |= (uint8_t)(1u << block % 8);
-	} else {
-		walk->ret = vd_disk_discard(c->disk, start, length, walk->err);
+	if (start != walk->end) {
+		ret = use_stretch(walk);
+		walk->start = start;
 	}
-	if (!walk->ret)
-		walk->ret = compact_pause(c, walk->err);
-	return walk->ret;
+	walk->end = start + length;
+	return ret;
 }
 
-static int one_filesystem(struct compaction *c, const struct vd_partition *part,
-			  struct vd_error *err)
+/* Piece by piece, so that it can be stopped. */
+static int discard(struct walk *walk, uint64_t start, uint64_t end)
+{
+	struct compaction *c = walk->c;
+	int ret = 0;
+
+	while (start < end && !ret) {
+		uint64_t next = (start / DISCARD_ONCE + 1) * DISCARD_ONCE;
+
+		next = next < end ? next : end;
+		ret = vd_disk_discard(c->disk, start, next - start, walk->err);
+		if (!ret)
+			ret = compact_pause(c, walk->err);
+		start = next;
+	}
+	return ret;
+}
+
+static int note_for_dry_run(struct walk *walk, uint64_t start, uint64_t end)
+{
+	int ret = dry_free_mark(walk->c, start, end, walk->err);
+
+	return ret ? ret : compact_pause(walk->c, walk->err);
+}
+
+/* Once to see that all of it can be believed, and only then to act on it. */
+static int use_filesystem(struct compaction *c, struct vd_guest_fs *fs, uint64_t *n_free,
+			  struct vd_error *why, struct vd_error *err)
 {
 	struct walk walk = {.c = c, .err = err};
-	struct vd_guest_fs *fs = NULL;
-	int ret = vd_guest_fs_open(&fs, c->disk, part->start, part->length, NULL);
+	int ret = vd_guest_fs_free_space(fs, take_free, &walk, why);
 
-	/* Of a type that can't be read, or not clean: nothing is known to be free. */
-	if (!ret && !vd_guest_fs_is_dirty(fs) &&
-	    !vd_guest_fs_free_space(fs, take_free, &walk, NULL))
+	if (ret)
+		return ret;
+	use_stretch(&walk);
+	*n_free = walk.n_free;
+	walk = (struct walk){.c = c, .err = err};
+	walk.use = c->opts.flags & VD_COMPACT_DRY_RUN ? note_for_dry_run : discard;
+	ret = vd_guest_fs_free_space(fs, take_free, &walk, why);
+	if (!ret)
+		use_stretch(&walk);
+	if (walk.ret)
+		c->free_failed = walk.ret;
+	else if (!ret)
 		c->result->n_filesystems++;
+	return ret;
+}
+
+/* Where partitions lie across each other, what one calls free may be used by the other. */
+static const struct vd_partition *find_overlap(const struct vd_layout *layout, size_t i)
+{
+	const struct vd_partition *a = &layout->partitions[i];
+
+	for (size_t k = 0; k < layout->n_partitions; k++) {
+		const struct vd_partition *b = &layout->partitions[k];
+
+		if (k != i && a->start < b->start + b->length && b->start < a->start + a->length)
+			return b;
+	}
+	return NULL;
+}
+
+static int one_partition(struct compaction *c, const struct vd_layout *layout, size_t i,
+			 struct vd_error *err)
+{
+	const struct vd_partition *part = &layout->partitions[i], *other = find_overlap(layout, i);
+	struct vd_compact_fs told = {.number = part->number,
+				     .type = part->filesystem.type,
+				     .start = part->start,
+				     .length = part->length};
+	struct vd_error why = VD_ERROR_INIT;
+	struct vd_guest_fs *fs = NULL;
+	int ret = 0;
+
+	c->free_failed = 0;
+	if (layout->problem)
+		ret = vd_error_set(&why, VD_ECORRUPT, 0, VD_NO_OFFSET, "%s", layout->problem);
+	else if (other)
+		ret = vd_error_set(&why, VD_ECORRUPT, 0, VD_NO_OFFSET, "it overlaps partition %u",
+				   other->number);
+	if (!ret)
+		ret = vd_guest_fs_open(&fs, c->disk, part->start, part->length, &why);
+	if (!ret)
+		ret = use_filesystem(c, fs, &told.n_free, &why, err);
 	vd_guest_fs_close(fs);
-	return walk.ret;
+	if (ret && !c->free_failed)
+		told.why = why.text[0] ? why.text : "it can't be read";
+	if (c->opts.file_system)
+		c->opts.file_system(c->opts.user, &told);
+	return c->free_failed;
+}
+
+static int all_partitions(struct compaction *c, struct vd_error *err)
+{
+	struct vd_layout *layout = NULL;
+	int ret = vd_guest_read_layout(&layout, c->disk, err);
+
+	if (ret)
+		return ret;
+	c->progress.total = layout->n_partitions;
+	for (size_t i = 0; i < layout->n_partitions && !ret; i++) {
+		c->progress.done = i;
+		ret = one_partition(c, layout, i, err);
+	}
+	vd_layout_free(layout);
+	return ret;
 }
 
 int compact_free_space(struct compaction *c, struct vd_error *err)
 {
 	struct vd_disk_stats before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
-	struct vd_layout *layout = NULL;
+	bool is_dry = c->opts.flags & VD_COMPACT_DRY_RUN;
 	int ret = refuse_children(c, err);
 
 	c->progress.phase = "free";
-	if (!ret && (c->opts.flags & VD_COMPACT_DRY_RUN)) {
-		c->is_free = calloc(c->space.n_blocks / 8 + 1, 1);
-		if (!c->is_free)
-			ret = vd_error_set(err, VD_ENOMEM, 0, VD_NO_OFFSET, "no memory for a map");
-	}
-	if (!ret)
-		ret = vd_guest_read_layout(&layout, c->disk, err);
+	if (!ret && is_dry)
+		ret = dry_free_begin(c, err);
 	if (ret)
 		return ret;
 	vd_disk_get_stats(c->disk, &before);
-	c->progress.total = layout->n_partitions;
-	for (size_t i = 0; i < layout->n_partitions && !ret; i++) {
-		c->progress.done = i;
-		ret = one_filesystem(c, &layout->partitions[i], err);
-	}
+	ret = all_partitions(c, err);
+	if (!ret && is_dry)
+		ret = dry_free_end(c, err);
 	vd_disk_get_stats(c->disk, &after);
 	c->result->freed_guest =
 	    (after.n_blocks_freed - before.n_blocks_freed) * c->space.block_size;
-	vd_layout_free(layout);
 	return ret;
 }

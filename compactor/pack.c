@@ -9,27 +9,27 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "compact.h"
 
 #define MAX_ROUNDS  16
 #define SHARED_ONCE 64 /* moves by reflink between two commits */
-#define RETRIES     50
-#define RETRY_NS    2000000
+#define TRIES       3  /* for one move: what its target was freed by may have to be committed */
 
 /* Items of the plan, from what was listed. Returns how many; NULL: no memory. */
-static struct plan_item *items_from(const struct compaction *c, size_t *n)
+static struct plan_item *items_from(const struct compaction *c, size_t *n, bool *has_busy)
 {
 	struct plan_item *items = calloc(c->n_uses + 1, sizeof(*items));
 	uint64_t granule = c->space.granule;
 
 	*n = 0;
+	*has_busy = false;
 	for (size_t i = 0; items && i < c->n_uses; i++) {
 		const struct vd_use_range *use = &c->uses[i];
 
 		if (use->use == VD_USE_FREE || !use->length)
 			continue;
+		*has_busy |= use->use == VD_USE_BUSY;
 		items[(*n)++] = (struct plan_item){.at = use->offset / granule,
 						   .n = (use->length + granule - 1) / granule,
 						   .kind = use->use == VD_USE_BLOCK    ? PLAN_BLOCK
@@ -40,23 +40,24 @@ static struct plan_item *items_from(const struct compaction *c, size_t *n)
 	return items;
 }
 
-/* While guests write, a listing may show a block at both of its places: later ones are right. */
+/* While guests write, a listing may show a block at both of its places, or space on its way to or
+ * from one, which is in the way for now. Later ones are right. */
 static int make_plan(struct compaction *c, struct plan *plan, bool *is_blurred,
 		     struct vd_error *err)
 {
 	size_t n;
-	struct plan_item *items = items_from(c, &n);
+	struct plan_item *items = items_from(c, &n, is_blurred);
 	uint64_t block_n = c->space.block_size / c->space.granule;
 	int rc;
 
-	*is_blurred = false;
 	if (!items)
 		return vd_error_set(err, VD_ENOMEM, 0, VD_NO_OFFSET,
 				    "no memory for a plan of %zu blocks", c->n_uses);
 	rc = c->opts.level == VD_COMPACT_DEFRAG ? plan_defrag(plan, items, n, block_n)
 						: plan_pack(plan, items, n, block_n);
 	free(items);
-	*is_blurred = rc == -2;
+	*is_blurred |= rc == -2;
+	plan->is_known = !rc;
 	if (rc == -1)
 		return vd_error_set(err, VD_ENOMEM, 0, VD_NO_OFFSET,
 				    "no memory for a plan of %zu blocks", c->n_uses);
@@ -68,22 +69,19 @@ static bool may_pass(int ret)
 	return ret == VD_EEXIST || ret == VD_ENOENT || ret == VD_EBUSY;
 }
 
-/* One move; a target that is about to be given back is waited for. */
+/* One move. If its target was taken, or isn't given back yet, that is brought to its end once: by a
+ * commit, and then by the end of the lap, for the place of a bitmap block. */
 static int make_move(struct compaction *c, const struct plan_move *move, bool *has_copied,
 		     struct vd_error *err)
 {
 	struct vd_move_result result = {.size = sizeof(result)};
-	const struct timespec nap = {0, RETRY_NS};
 	uint64_t granule = c->space.granule;
 	int ret = VD_EEXIST;
 
-	for (int i = 0; i < RETRIES && ret == VD_EEXIST; i++) {
-		if (i) {
-			nanosleep(&nap, NULL);
-			ret = vd_disk_flush(c->disk, err);
-			if (ret)
-				return ret;
-		}
+	for (int i = 0; i < TRIES && ret == VD_EEXIST; i++) {
+		ret = !i ? 0 : i == 1 ? vd_disk_flush(c->disk, err) : compact_settle(c, err);
+		if (ret)
+			return ret;
 		ret = vd_disk_move_block(
 		    c->disk, move->kind == PLAN_BLOCK ? VD_USE_BLOCK : VD_USE_BITMAP, move->number,
 		    move->from * granule, move->to * granule, c->opts.hold_ms, &result, err);
@@ -167,7 +165,14 @@ static int round_of_moves(struct compaction *c, int round, bool *is_done, struct
 		ret = make_plan(c, &plan, &is_blurred, err);
 	if (ret)
 		return ret;
-	c->result->file_least = plan.end_least * c->space.granule;
+	if (plan.is_known)
+		c->result->file_least = plan.end_least * c->space.granule;
+	if (c->opts.flags & VD_COMPACT_DRY_RUN && !plan.is_known) {
+		plan_free(&plan);
+		return vd_error_set(err, VD_EBUSY, 0, VD_NO_OFFSET,
+				    "the image changes too fast for a plan, or blocks overlap "
+				    "(`vdtool check` tells)");
+	}
 	if (c->opts.flags & VD_COMPACT_DRY_RUN) {
 		tell_dry(c, &plan);
 		plan_free(&plan);
@@ -188,7 +193,7 @@ static int round_of_moves(struct compaction *c, int round, bool *is_done, struct
 int compact_pack(struct compaction *c, struct vd_error *err)
 {
 	bool is_done = false;
-	int ret = 0;
+	int ret = c->opts.flags & VD_COMPACT_DRY_RUN ? 0 : compact_settle(c, err);
 
 	for (int round = 0; round < MAX_ROUNDS && !is_done && !ret; round++)
 		ret = round_of_moves(c, round, &is_done, err);

@@ -32,6 +32,7 @@ struct plan {
 	uint64_t end_least; /* the shortest that any moves could reach */
 	uint64_t n_blocks, n_bitmaps;
 	size_t n_moves, n_room;
+	bool is_known; /* set by the caller */
 	struct plan_move *moves;
 };
 

@@ -3,73 +3,37 @@
  * What can go without a look at the guest: blocks for which the host holds nothing, blocks and
  * parts of blocks that are zero, claims of blocks without content.
  */
-#include <stdlib.h>
-
-#include <vdisk/sys/io.h>
-
 #include "compact.h"
-
-#define PUNCH_UNIT 4096u
-#define SCAN_CHUNK (1u << 20)
 
 static bool is_dry(const struct compaction *c)
 {
 	return c->opts.flags & VD_COMPACT_DRY_RUN;
 }
 
-/* For the dry run: the block is a hole of the file, or zero if that is asked for. */
-static int would_go(struct compaction *c, const struct vd_use_range *use, bool *is_hole,
-		    bool *is_zero, struct vd_error *err)
-{
-	struct vd_io *io = vd_disk_io(c->disk);
-	uint64_t start, end, at = use->number * c->space.block_size, limit;
-	uint8_t *chunk;
-	int ret = vd_io_next_data(io, use->offset, use->offset + use->length, &start, &end, err);
-
-	*is_hole = !ret && start >= use->offset + use->length;
-	*is_zero = false;
-	if (ret || *is_hole || !(c->opts.flags & VD_COMPACT_ZERO_SCAN))
-		return ret;
-	chunk = malloc(SCAN_CHUNK);
-	if (!chunk)
-		return vd_error_set(err, VD_ENOMEM, 0, VD_NO_OFFSET, "no memory to look for zeros");
-	limit = at + c->space.block_size < vd_disk_size(c->disk) ? at + c->space.block_size
-								 : vd_disk_size(c->disk);
-	*is_zero = true;
-	while (at < limit && !ret && *is_zero) {
-		uint64_t n = limit - at < SCAN_CHUNK ? limit - at : SCAN_CHUNK;
-
-		ret = vd_disk_read(c->disk, chunk, n, at, err);
-		for (uint64_t i = 0; i < n && *is_zero; i++)
-			*is_zero = chunk[i] == 0;
-		at += n;
-	}
-	free(chunk);
-	return ret;
-}
-
 static int look_only(struct compaction *c, struct vd_use_range *use, struct vd_error *err)
 {
-	bool is_hole = false, is_zero = false;
-	int ret = 0;
+	bool scans = c->opts.flags & VD_COMPACT_ZERO_SCAN;
+	struct dry_block block;
+	int ret;
 
-	if (!c->space.can_drop)
-		return 0;
-	if (c->is_free && c->is_free[use->number / 8] & 1u << use->number % 8) {
+	if (dry_free_has(c, use->number)) {
 		c->result->freed_guest += use->length;
 		use->use = VD_USE_FREE;
 		return 0;
 	}
-	if (!use->is_whole)
-		return 0;
-	ret = would_go(c, use, &is_hole, &is_zero, err);
-	if (is_hole)
+	ret = dry_look(c, use, &block, err);
+	if (ret)
+		return ret;
+	block.is_hole |= dry_free_empties(c, use->number);
+	if (use->is_whole && block.is_hole)
 		c->result->dropped_hole += use->length;
-	else if (is_zero)
+	else if (use->is_whole && block.is_zero && scans)
 		c->result->dropped_zero += use->length;
-	if (is_hole || is_zero)
+	else
+		c->result->punched += block.n_punched;
+	if (use->is_whole && (block.is_hole || (block.is_zero && scans)))
 		use->use = VD_USE_FREE;
-	return ret;
+	return 0;
 }
 
 /* Too busy is no failure: it stays for the next time. */
@@ -113,6 +77,9 @@ static int reclaim_one(struct compaction *c, struct vd_use_range *use, struct vd
 	uint64_t n = 0;
 	int ret;
 
+	/* A fixed disk keeps its space, as it does when it is discarded. */
+	if (!c->space.can_drop)
+		return 0;
 	if (use->use == VD_USE_BLOCK)
 		return is_dry(c) ? look_only(c, use, err) : reclaim_block(c, use, err);
 	if (use->use != VD_USE_ANCHOR)

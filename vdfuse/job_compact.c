@@ -67,6 +67,8 @@ static int run(struct owner_job *job, struct vd_error *err)
 	opts.progress = show;
 	opts.user = &run;
 	rc = vd_compact(owner_disk(owner), &opts, &result, err);
+	if (!rc)
+		owner_job_progress(job, result.file_after, result.file_after, "done");
 	if (!(opts.flags & VD_COMPACT_DRY_RUN) && rc != VD_EUNSUPPORTED)
 		rc2 = enter_history(owner, &opts, rc ? NULL : err);
 	members = json_object();

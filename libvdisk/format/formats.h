@@ -25,7 +25,7 @@ const struct vd_format_ops *vd_format_find(const char *name);
 const char *vd_format_recognise(const uint8_t *head, size_t n_head, const uint8_t *tail,
 				size_t n_tail);
 
-/** The same for a store: reads VD_PROBE_HEAD and VD_PROBE_TAIL bytes of it. */
+/** The same for a store: reads VD_PROBE_HEAD bytes of it and, if need be, VD_PROBE_TAIL. */
 int vd_format_probe(struct vd_io *io, const char **name, struct vd_error *err);
 
 #endif

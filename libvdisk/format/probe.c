@@ -97,8 +97,13 @@ int vd_format_probe(struct vd_io *io, const char **name, struct vd_error *err)
 	n_head = (size_t)vd_min64(length, sizeof(head));
 	n_tail = (size_t)vd_min64(length, sizeof(tail));
 	ret = vd_io_read(io, head, n_head, 0, err);
-	if (!ret)
-		ret = vd_io_read(io, tail, n_tail, length - n_tail, err);
+	if (ret)
+		return ret;
+	/* Where the head says enough, the end is left alone: that is often the guest's data. */
+	*name = vd_format_recognise(head, n_head, NULL, 0);
+	if (strcmp(*name, VD_FORMAT_RAW) != 0 && vd_format_find(*name))
+		return 0;
+	ret = vd_io_read(io, tail, n_tail, length - n_tail, err);
 	if (!ret)
 		*name = vd_format_recognise(head, n_head, tail, n_tail);
 	return ret;

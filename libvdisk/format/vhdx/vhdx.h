@@ -75,6 +75,8 @@ struct vhdx_space {
 	uint64_t first_try;   /* no free run of least_fail or more below here */
 	uint64_t least_fail;
 	struct vhdx_runs dirty, frozen, committed, draining;
+	struct vhdx_runs logged, frozen_logged; /* as dirty and frozen, but entries of the log
+						   write there */
 	struct vhdx_runs quarantine; /* free, but entries of this lap of the log write there */
 	struct vd_grace grace;
 	bool is_punching;
@@ -146,6 +148,9 @@ struct vhdx_commit {
 	size_t n_frozen; /* changes under map_lock */
 	size_t frozen_room;
 	bool is_unapplied; /* the frozen pages are committed, but not all are in place */
+	/* The log ends with an entry that was written, but given up before it was known to count: a
+	 * power cut may bring it, until the next entry stands in its place. */
+	_Atomic bool is_doubtful;
 	_Atomic uint64_t n_commits, n_log_bytes, n_laps;
 };
 
@@ -244,19 +249,23 @@ void vhdx_space_cancel(struct vhdx *v, uint64_t off, uint64_t n);
 int vhdx_space_reserve(struct vhdx *v, struct vd_error *err);
 /** An entry in memory no longer names it: free after the commit. */
 void vhdx_space_release(struct vhdx *v, uint64_t off, uint64_t n);
-/** Take this place, if all of it is free. */
-bool vhdx_space_take(struct vhdx *v, uint64_t off, uint64_t n, bool *is_zero);
-/** As release, but the block lives on elsewhere. */
-void vhdx_space_moved(struct vhdx *v, uint64_t off, uint64_t n);
+/** Take this place, if all of it is free (else VD_EEXIST). */
+int vhdx_space_take(struct vhdx *v, uint64_t off, uint64_t n, bool *is_zero, struct vd_error *err);
+/** Not under map_lock: what was taken, and perhaps written to, isn't used after all. */
+void vhdx_space_give_back(struct vhdx *v, uint64_t off, uint64_t n);
+/** As release, but the block lives on elsewhere. is_logged: the log may have pages of the old place,
+ *  which is free with the end of the lap. */
+void vhdx_space_moved(struct vhdx *v, uint64_t off, uint64_t n, bool is_logged);
 /** Not under map_lock: freed space still waits for readers. */
 bool vhdx_space_is_draining(struct vhdx *v);
 /** Cut off what is free at the end, but not below `keep` MiB. The log is empty. Doesn't sync. */
 int vhdx_space_cut(struct vhdx *v, uint64_t keep, struct vd_error *err);
+/** Not under map_lock: let the host have what is free in the file. */
+void vhdx_space_punch_free(struct vhdx *v);
 void vhdx_space_freeze(struct vhdx *v);
 void vhdx_space_thaw(struct vhdx *v);
 void vhdx_space_committed(struct vhdx *v);
-/** Free once the lap of the log is over, and for good: the log may have pages of it. Room for one
- *  more was made by vhdx_space_reserve. */
+/** Free once the lap of the log is over, and for good: the log may have pages of it. */
 void vhdx_space_quarantine(struct vhdx *v, uint64_t off, uint64_t n);
 void vhdx_space_lap_ended(struct vhdx *v);
 /** Not under map_lock: punch and free what is committed and drained; wait = nobody is left inside.

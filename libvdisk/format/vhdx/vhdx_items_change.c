@@ -225,6 +225,9 @@ static int change(struct vhdx *v, struct vhdx_item_plan *plan, struct vd_error *
 	pthread_mutex_lock(&v->map_lock);
 	ret = vhdx_space_build(v, err);
 	pthread_mutex_unlock(&v->map_lock);
+	/* Unused pages may hold what an entry names that was given up: have it overwritten. */
+	if (!ret && atomic_load(&v->commit.is_doubtful))
+		ret = vhdx_commit(v, err);
 	if (!ret)
 		ret = plan->is_moving ? change_and_move(v, plan, &is_committed, err)
 				      : change_in_place(v, plan, &is_committed, err);

@@ -165,14 +165,19 @@ bool vhdx_locator_encode(const struct vd_parent_hint *hint, uint8_t *bytes, size
 
 /* vhdx_read.c: from a store to decoded structures, in the order of trust. */
 int vhdx_headers_read(struct vd_io *io, struct vhdx_headers *headers, struct vd_error *err);
+/** The same of a store that is known to be a VHDX. */
+int vhdx_slots_read(struct vd_io *io, struct vhdx_headers *headers, struct vd_error *err);
 /** Needs the current header, to see that no region overlaps the log. */
 int vhdx_regions_read(struct vd_io *io, const struct vhdx_header *header,
+		      struct vhdx_regions *regions, struct vd_error *err);
+/** For who only reads: the second table only if the first can't be used; `differ` stays false. */
+int vhdx_regions_look(struct vd_io *io, const struct vhdx_header *header,
 		      struct vhdx_regions *regions, struct vd_error *err);
 int vhdx_params_read(struct vd_io *io, const struct vhdx_regions *regions,
 		     struct vhdx_params *params, struct vd_error *err);
 void vhdx_regions_free(struct vhdx_regions *regions);
 void vhdx_params_free(struct vhdx_params *params);
-/** The creator field of the file type identifier as UTF-8. */
+/** Is it a VHDX at all? The creator field of the file type identifier (unless NULL) as UTF-8. */
 int vhdx_creator_read(struct vd_io *io, char *creator, size_t size, struct vd_error *err);
 
 /* vhdx_replay.c: the log of an image that was not closed (MS-VHDX 2.3.3). */

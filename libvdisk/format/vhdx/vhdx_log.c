@@ -297,7 +297,7 @@ static bool leaves_out_sync(const struct vhdx_edit *edit)
 static int commit_once(struct vhdx *v, struct vhdx_edit *edit, struct vd_error *err)
 {
 	struct vhdx_commit *c = &v->commit;
-	bool is_committed = false;
+	bool is_committed = false, is_tried = false;
 	uint64_t len;
 	int ret = 0;
 
@@ -327,8 +327,11 @@ static int commit_once(struct vhdx *v, struct vhdx_edit *edit, struct vd_error *
 		else
 			ret = end_lap(v, err);
 	}
+	is_tried = !ret;
 	if (!ret)
 		ret = write_entry(v, len, &is_committed, err);
+	if (is_tried)
+		atomic_store(&c->is_doubtful, !is_committed);
 	if (edit)
 		edit->is_committed = is_committed;
 	if (!is_committed) {

@@ -187,11 +187,7 @@ static int reserve(struct vhdx *v, uint64_t to, uint64_t len, bool *is_zero, str
 		return vd_error_set(err, VD_EINVAL, 0, to,
 				    "blocks lie at multiples of 1 MiB, %llu isn't one",
 				    (unsigned long long)to);
-	if (vhdx_space_take(v, to, len / VD_MIB, is_zero))
-		return 0;
-	return vd_error_set(err, VD_EEXIST, 0, to,
-			    "file offset %llu isn't free any more, or lies behind the end",
-			    (unsigned long long)to);
+	return vhdx_space_take(v, to, len / VD_MIB, is_zero, err);
 }
 
 /* Under map_lock: the entry at `at` still says `state` at `from`. */
@@ -221,7 +217,7 @@ static int publish(struct vhdx *v, uint64_t block, uint64_t from, uint64_t to, s
 	}
 	if (!ret) {
 		vhdx_txn_set(v, &txn, at, to | VHDX_ENTRY_STATE(entry));
-		vhdx_space_moved(v, from, v->params.block_size / VD_MIB);
+		vhdx_space_moved(v, from, v->params.block_size / VD_MIB, false);
 	}
 	vhdx_txn_end(&txn);
 	pthread_mutex_unlock(&v->map_lock);
@@ -268,12 +264,15 @@ static int move_payload(struct vhdx *v, uint64_t block, uint64_t from, uint64_t 
 {
 	uint64_t len = v->params.block_size, entry;
 	bool is_zero = false, is_taken = false;
+	uint32_t pin;
 	int ret;
 
 	if (block >= v->geo.n_blocks)
 		return vd_error_set(err, VD_ERANGE, 0, VD_NO_OFFSET,
 				    "the disk has %llu blocks; there is no number %llu",
 				    (unsigned long long)v->geo.n_blocks, (unsigned long long)block);
+	/* If the block is freed meanwhile its old place stays what it is until we have let go. */
+	pin = vd_gate_enter(&v->gate);
 	pthread_mutex_lock(&v->map_lock);
 	ret = vhdx_space_build(v, err);
 	if (!ret)
@@ -293,11 +292,9 @@ static int move_payload(struct vhdx *v, uint64_t block, uint64_t from, uint64_t 
 	}
 	if (!ret)
 		ret = copy_and_switch(v, block, from, to, hold_ms, result, err);
-	if (ret && is_taken) {
-		pthread_mutex_lock(&v->map_lock);
-		vhdx_space_cancel(v, to, len / VD_MIB);
-		pthread_mutex_unlock(&v->map_lock);
-	}
+	if (ret && is_taken)
+		vhdx_space_give_back(v, to, len / VD_MIB);
+	vd_gate_leave(&v->gate, pin);
 	return ret;
 }
 
@@ -344,8 +341,11 @@ static int copy_bitmap(struct vhdx *v, uint64_t at, uint64_t number, uint64_t fr
 		vhdx_cache_forget(v, to, VHDX_BITMAP_SIZE);
 		ret = copy_extents(v, from, to, VHDX_BITMAP_SIZE, result, err);
 	}
-	if (!ret)
+	if (!ret) {
 		vhdx_txn_set(v, &txn, at, to | VHDX_PRESENT);
+		/* The log may have pages of the old place: free with the end of the lap (I7). */
+		vhdx_space_moved(v, from, VHDX_BITMAP_SIZE / VD_MIB, true);
+	}
 	vhdx_txn_end(&txn);
 	return ret;
 }
@@ -382,19 +382,7 @@ int vhdx_move_bitmap(struct vhdx *v, uint64_t chunk, uint64_t from, uint64_t to,
 		ret = vd_error_set(err, VD_EBUSY, 0, from,
 				   "sector bitmap %llu is too busy to be moved now",
 				   (unsigned long long)chunk);
-	if (ret) {
-		pthread_mutex_lock(&v->map_lock);
-		vhdx_space_cancel(v, to, VHDX_BITMAP_SIZE / VD_MIB);
-		pthread_mutex_unlock(&v->map_lock);
-		return ret;
-	}
-	/* The log may have pages of the old place: free with the end of the lap (I7). If this fails
-	 * it only stays taken. */
-	ret = vhdx_commit(v, err);
-	if (!ret) {
-		pthread_mutex_lock(&v->map_lock);
-		vhdx_space_quarantine(v, from, VHDX_BITMAP_SIZE / VD_MIB);
-		pthread_mutex_unlock(&v->map_lock);
-	}
+	if (ret)
+		vhdx_space_give_back(v, to, VHDX_BITMAP_SIZE / VD_MIB);
 	return ret;
 }

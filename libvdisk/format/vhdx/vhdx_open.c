@@ -139,8 +139,10 @@ static uint64_t structures_end(const struct vhdx *v)
 static int open_inner(struct vhdx *v, const struct vd_format_open *how, struct vd_error *err)
 {
 	uint64_t len;
-	int ret = vhdx_headers_read(v->file, &v->headers, err);
+	int ret = vhdx_creator_read(v->file, v->creator, sizeof(v->creator), err);
 
+	if (!ret)
+		ret = vhdx_slots_read(v->file, &v->headers, err);
 	if (!ret && v->is_writable)
 		ret = check_numbers(v, err);
 	if (!ret)
@@ -148,8 +150,8 @@ static int open_inner(struct vhdx *v, const struct vd_format_open *how, struct v
 	if (!ret)
 		ret = vd_io_length(v->io, &len, err);
 	if (!ret)
-		ret = vhdx_regions_read(v->io, &v->headers.slot[v->headers.current], &v->regions,
-					err);
+		ret = (v->is_writable ? vhdx_regions_read : vhdx_regions_look)(
+		    v->io, &v->headers.slot[v->headers.current], &v->regions, err);
 	if (!ret)
 		ret = vhdx_params_read(v->io, &v->regions, &v->params, err);
 	if (ret)
@@ -163,8 +165,6 @@ static int open_inner(struct vhdx *v, const struct vd_format_open *how, struct v
 	ret = check_bat(v, err);
 	if (!ret && v->is_writable)
 		ret = check_writable(v, err);
-	if (!ret)
-		ret = vhdx_creator_read(v->io, v->creator, sizeof(v->creator), err);
 	if (!ret)
 		ret = vhdx_cache_init(v, how->cache_bytes, err);
 	if (!ret && v->is_writable)
@@ -278,7 +278,7 @@ static int look_again(void *state, bool *has_changed, struct vd_error *err)
 	struct vhdx_headers headers;
 	struct vhdx_replay *replay;
 	uint64_t seq = 0;
-	int ret = vhdx_headers_read(v->file, &headers, err);
+	int ret = vhdx_slots_read(v->file, &headers, err);
 
 	if (ret)
 		return ret;

@@ -15,25 +15,30 @@
 /* Items within this distance are fetched together. */
 #define WINDOW VHDX_TABLE_SIZE
 
-int vhdx_headers_read(struct vd_io *io, struct vhdx_headers *headers, struct vd_error *err)
+int vhdx_slots_read(struct vd_io *io, struct vhdx_headers *headers, struct vd_error *err)
 {
-	size_t len = VHDX_HEADER_OFF(1) + VHDX_HEADER_SIZE;
-	VD_AUTO_FREE uint8_t *bytes = vd_malloc(len);
-	int rc;
+	VD_AUTO_FREE uint8_t *bytes = vd_malloc(VHDX_HEADER_SIZE);
 
 	memset(headers, 0, sizeof(*headers));
 	if (!bytes)
-		return vd_no_memory(err, len, "the headers");
-	rc = vd_io_read(io, bytes, len, 0, err);
-	if (rc)
-		return rc;
-	if (memcmp(bytes, VHDX_IDENT_SIGNATURE, 8) != 0)
-		return vd_error_set(err, VD_ECORRUPT, 0, 0,
-				    "not a VHDX: the signature \"vhdxfile\" isn't at its start");
-	for (int slot = 0; slot < 2; slot++)
-		headers->is_valid[slot] = vhdx_header_decode(
-		    vd_span(bytes + VHDX_HEADER_OFF(slot), VHDX_HEADER_SIZE), &headers->slot[slot]);
+		return vd_no_memory(err, VHDX_HEADER_SIZE, "the headers");
+	for (int slot = 0; slot < 2; slot++) {
+		int rc = vd_io_read(io, bytes, VHDX_HEADER_SIZE, VHDX_HEADER_OFF(slot), err);
+
+		if (rc)
+			return rc;
+		headers->is_valid[slot] =
+		    vhdx_header_decode(vd_span(bytes, VHDX_HEADER_SIZE), &headers->slot[slot]);
+	}
 	return vhdx_headers_choose(headers, err);
+}
+
+int vhdx_headers_read(struct vd_io *io, struct vhdx_headers *headers, struct vd_error *err)
+{
+	int rc = vhdx_creator_read(io, NULL, 0, err);
+
+	memset(headers, 0, sizeof(*headers));
+	return rc ? rc : vhdx_slots_read(io, headers, err);
 }
 
 static int check_log(const struct vhdx_region *region, const struct vhdx_header *header,
@@ -49,32 +54,42 @@ static int check_log(const struct vhdx_region *region, const struct vhdx_header 
 			    region->off, header->log_off);
 }
 
-int vhdx_regions_read(struct vd_io *io, const struct vhdx_header *header,
-		      struct vhdx_regions *regions, struct vd_error *err)
+/* The first table, and if it can't be used or `both` are wanted, the second. */
+static int decode_tables(struct vd_io *io, uint8_t *bytes, bool both, struct vhdx_regions *regions,
+			 struct vd_error *err)
 {
-	VD_AUTO_FREE uint8_t *bytes = vd_malloc(2 * VHDX_REGIONS_SIZE);
-	const uint8_t *second;
+	const uint8_t *second = both ? bytes + VHDX_REGIONS_SIZE : bytes;
+	size_t len = (both ? 2 : 1) * (size_t)VHDX_REGIONS_SIZE;
+	int rc = vd_io_read(io, bytes, len, VHDX_REGIONS_OFF(0), err);
+
+	if (!rc)
+		rc = vhdx_regions_decode(vd_span(bytes, VHDX_REGIONS_SIZE), VHDX_REGIONS_OFF(0),
+					 regions, &regions->is_valid[0], err);
+	if (rc || (regions->is_valid[0] && !both))
+		return rc;
+	if (!both)
+		rc = vd_io_read(io, bytes, len, VHDX_REGIONS_OFF(1), err);
+	if (!rc && !regions->is_valid[0])
+		return vhdx_regions_decode(vd_span(second, VHDX_REGIONS_SIZE), VHDX_REGIONS_OFF(1),
+					   regions, &regions->is_valid[1], err);
+	if (rc)
+		return rc;
+	regions->is_valid[1] = vhdx_regions_is_valid(vd_span(second, VHDX_REGIONS_SIZE));
+	regions->differ = regions->is_valid[1] && memcmp(bytes, second, VHDX_REGIONS_SIZE) != 0;
+	return 0;
+}
+
+static int read_regions(struct vd_io *io, const struct vhdx_header *header, bool both,
+			struct vhdx_regions *regions, struct vd_error *err)
+{
+	size_t len = (both ? 2 : 1) * (size_t)VHDX_REGIONS_SIZE;
+	VD_AUTO_FREE uint8_t *bytes = vd_malloc(len);
 	int rc;
 
 	memset(regions, 0, sizeof(*regions));
 	if (!bytes)
-		return vd_no_memory(err, (size_t)2 * VHDX_REGIONS_SIZE, "the region tables");
-	second = bytes + VHDX_REGIONS_SIZE;
-	rc = vd_io_read(io, bytes, (size_t)2 * VHDX_REGIONS_SIZE, VHDX_REGIONS_OFF(0), err);
-	if (rc)
-		return rc;
-	rc = vhdx_regions_decode(vd_span(bytes, VHDX_REGIONS_SIZE), VHDX_REGIONS_OFF(0), regions,
-				 &regions->is_valid[0], err);
-	if (rc)
-		goto fail;
-	if (regions->is_valid[0]) {
-		regions->is_valid[1] = vhdx_regions_is_valid(vd_span(second, VHDX_REGIONS_SIZE));
-		regions->differ =
-		    regions->is_valid[1] && memcmp(bytes, second, VHDX_REGIONS_SIZE) != 0;
-	} else {
-		rc = vhdx_regions_decode(vd_span(second, VHDX_REGIONS_SIZE), VHDX_REGIONS_OFF(1),
-					 regions, &regions->is_valid[1], err);
-	}
+		return vd_no_memory(err, len, "the region tables");
+	rc = decode_tables(io, bytes, both, regions, err);
 	if (!rc && !regions->is_valid[0] && !regions->is_valid[1])
 		rc = vd_error_set(err, VD_ECORRUPT, 0, VHDX_REGIONS_OFF(0),
 				  "neither region table (at 192 KiB and 256 KiB) has a valid "
@@ -85,11 +100,21 @@ int vhdx_regions_read(struct vd_io *io, const struct vhdx_header *header,
 		rc = check_log(&regions->metadata, header, err);
 	for (uint32_t i = 0; !rc && i < regions->n_unknown; i++)
 		rc = check_log(&regions->unknown[i], header, err);
-	if (!rc)
-		return 0;
-fail:
-	vhdx_regions_free(regions);
+	if (rc)
+		vhdx_regions_free(regions);
 	return rc;
+}
+
+int vhdx_regions_read(struct vd_io *io, const struct vhdx_header *header,
+		      struct vhdx_regions *regions, struct vd_error *err)
+{
+	return read_regions(io, header, true, regions, err);
+}
+
+int vhdx_regions_look(struct vd_io *io, const struct vhdx_header *header,
+		      struct vhdx_regions *regions, struct vd_error *err)
+{
+	return read_regions(io, header, false, regions, err);
 }
 
 void vhdx_regions_free(struct vhdx_regions *regions)
@@ -197,11 +222,30 @@ static int check_params(const struct vhdx_regions *regions, const struct vhdx_pa
 	return 0;
 }
 
+/* Most tables have a few entries: their first page will do, the rest is read only where it counts.
+ */
+static int read_table(struct vd_io *io, const struct vhdx_region *region, uint8_t *window,
+		      struct vd_error *err)
+{
+	const struct vhdx_disk_table *disk = (const void *)window;
+	int rc = vd_io_read(io, window, VHDX_PAGE, region->off, err);
+
+	if (rc)
+		return rc;
+	if (sizeof(*disk) + vd_get16(disk->n_entries) * sizeof(struct vhdx_disk_item) <=
+	    VHDX_PAGE) {
+		memset(window + VHDX_PAGE, 0, VHDX_TABLE_SIZE - VHDX_PAGE);
+		return 0;
+	}
+	return vd_io_read(io, window + VHDX_PAGE, VHDX_TABLE_SIZE - VHDX_PAGE,
+			  region->off + VHDX_PAGE, err);
+}
+
 static int read_params(struct vd_io *io, const struct vhdx_regions *regions, uint8_t *window,
 		       struct vhdx_params *params, struct vd_error *err)
 {
 	const struct vhdx_item *wanted[N_WANTED];
-	int rc = vd_io_read(io, window, VHDX_TABLE_SIZE, regions->metadata.off, err);
+	int rc = read_table(io, &regions->metadata, window, err);
 
 	if (!rc)
 		rc = vhdx_items_decode(vd_span(window, VHDX_TABLE_SIZE), &regions->metadata, params,
@@ -247,7 +291,12 @@ int vhdx_creator_read(struct vd_io *io, char *creator, size_t size, struct vd_er
 
 	if (rc)
 		return rc;
+	if (memcmp(ident.signature, VHDX_IDENT_SIGNATURE, 8) != 0)
+		return vd_error_set(err, VD_ECORRUPT, 0, 0,
+				    "not a VHDX: the signature \"vhdxfile\" isn't at its start");
 	/* Informational: of an ill-formed text, the part before the fault will do. */
-	vd_utf16_to_utf8(vd_span(ident.creator, sizeof(ident.creator)), true, creator, size);
+	if (creator)
+		vd_utf16_to_utf8(vd_span(ident.creator, sizeof(ident.creator)), true, creator,
+				 size);
 	return 0;
 }

@@ -65,8 +65,14 @@ int vhdx_region_alloc(struct vhdx *v, struct vhdx_item_plan *plan, struct vd_err
 
 void vhdx_region_drop(struct vhdx *v, const struct vhdx_item_plan *plan)
 {
+	uint64_t n = plan->region.len / VD_MIB;
+
 	pthread_mutex_lock(&v->map_lock);
-	vhdx_space_cancel(v, plan->region.off, plan->region.len / VD_MIB);
+	/* An entry that may yet come back names it: free with the next one. */
+	if (!atomic_load(&v->commit.is_doubtful))
+		vhdx_space_cancel(v, plan->region.off, n);
+	else if (!vhdx_space_reserve(v, NULL))
+		vhdx_space_release(v, plan->region.off, n);
 	pthread_mutex_unlock(&v->map_lock);
 }
 

@@ -75,6 +75,14 @@ static int check_number(const struct vhdx *v, uint64_t number, struct vd_error *
 			    (unsigned long long)v->geo.n_blocks, (unsigned long long)number);
 }
 
+/* Bytes of the block that the disk has and the file may hold. */
+static uint64_t stored_bytes(const struct vhdx *v, uint64_t block, uint64_t off)
+{
+	uint64_t file_len = atomic_load(&v->file_len);
+
+	return vd_min64(vhdx_block_bytes(v, block), file_len > off ? file_len - off : 0);
+}
+
 /* The block as its entry is now. *off: where its space is; 0: it has none. *may_go: what it holds
  * would not be missed, as far as that can be told while others write. */
 static int look(struct vhdx *v, uint64_t block, enum vd_drop how, uint64_t *off, bool *may_go,
@@ -100,9 +108,20 @@ static int look(struct vhdx *v, uint64_t block, enum vd_drop how, uint64_t *off,
 		return 0;
 	if (state == VHDX_PARTIAL)
 		ret = is_all_here(v, block, may_go, err);
+	/* What lies behind the end of the disk, or of the file, says nothing. */
 	if (!ret && *may_go)
-		ret =
-		    is_range_zero(v, *off, v->params.block_size, how == VD_DROP_HOLE, may_go, err);
+		ret = is_range_zero(v, *off, stored_bytes(v, block, *off), how == VD_DROP_HOLE,
+				    may_go, err);
+	return ret;
+}
+
+static int look_pinned(struct vhdx *v, uint64_t block, enum vd_drop how, uint64_t *off,
+		       bool *may_go, struct vd_error *err)
+{
+	uint32_t pin = vd_gate_enter(&v->gate);
+	int ret = look(v, block, how, off, may_go, err);
+
+	vd_gate_leave(&v->gate, pin);
 	return ret;
 }
 
@@ -111,15 +130,16 @@ static int drop_watched(struct vhdx *v, uint64_t block, enum vd_drop how, uint32
 {
 	uint64_t off, since;
 	bool may_go;
-	int ret = look(v, block, how, &off, &may_go, err);
+	int ret = look_pinned(v, block, how, &off, &may_go, err);
 
 	if (ret || !may_go)
 		return ret;
 	ret = vhdx_watch_hold(v, block, hold_ms, &since, err);
-	/* What a write that came meanwhile has done counts. */
+	/* What a write that came meanwhile has done counts; and what was free isn't any more. */
 	if (!ret && vhdx_watch_was_written(v) && !VD_SABOTAGED(DROP_LOOK))
-		ret = look(v, block, how, &off, &may_go, err);
-	if (ret || !may_go)
+		ret = look_pinned(v, block, how == VD_DROP_FREE ? VD_DROP_ZERO : how, &off, &may_go,
+				  err);
+	if (ret || !may_go || !off)
 		return ret;
 	ret = vhdx_zero_whole(v, block, err);
 	if (!ret)
@@ -139,7 +159,7 @@ int vhdx_drop(void *state, uint64_t number, enum vd_drop how, uint32_t hold_ms, 
 	if (ret || v->is_fixed || v->params.leave_allocated)
 		return ret;
 	/* Most blocks hold something: see that before anything is written or anybody waits. */
-	ret = look(v, number, how, &off, &may_go, err);
+	ret = look_pinned(v, number, how, &off, &may_go, err);
 	if (ret || !may_go)
 		return ret;
 	ret =
@@ -266,6 +286,7 @@ int vhdx_punch(void *state, uint64_t number, uint32_t unit, uint32_t hold_ms, ui
 	       struct vd_error *err)
 {
 	struct vhdx *v = state;
+	uint32_t pin;
 	int ret = check_number(v, number, err);
 
 	*n_punched = 0;
@@ -278,9 +299,12 @@ int vhdx_punch(void *state, uint64_t number, uint32_t unit, uint32_t hold_ms, ui
 		ret = vhdx_session_begin(v, VHDX_SESSION_FILE, err);
 	if (ret)
 		return ret;
-	/* Nobody else moves the block between the look at its entry and the punch. */
+	/* Nobody else moves the block between the look at its entry and the punch; and should it be
+	 * discarded, nobody else gets its place. */
 	pthread_mutex_lock(&v->move.role);
+	pin = vd_gate_enter(&v->gate);
 	ret = punch_watched(v, number, unit, hold_ms, n_punched, err);
+	vd_gate_leave(&v->gate, pin);
 	pthread_mutex_unlock(&v->move.role);
 	return ret;
 }
@@ -296,12 +320,13 @@ static int nothing_more(struct vhdx *v, void *user, struct vd_error *err)
 /* In the committer's role, the log being empty (T3). */
 static int cut_now(struct vhdx *v, void *user, struct vd_error *err)
 {
+	uint64_t keep = *(const uint64_t *)user;
 	int ret;
 
 	pthread_mutex_lock(&v->map_lock);
 	ret = vhdx_space_build(v, err);
 	if (!ret)
-		ret = vhdx_space_cut(v, vd_div_up(*(const uint64_t *)user, VD_MIB), err);
+		ret = vhdx_space_cut(v, keep / VD_MIB + (keep % VD_MIB != 0), err);
 	pthread_mutex_unlock(&v->map_lock);
 	return ret ? ret : vd_io_sync(v->file, err);
 }
@@ -318,6 +343,8 @@ int vhdx_cut(void *state, uint64_t keep, uint64_t *length, struct vd_error *err)
 		vhdx_nap();
 		vhdx_space_reap(v, false);
 	}
+	if (!ret)
+		vhdx_space_punch_free(v);
 	if (!ret)
 		ret = vhdx_commit_alone(v, cut_now, &keep, err);
 	*length = atomic_load(&v->file_len);

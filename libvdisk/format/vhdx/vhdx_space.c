@@ -11,18 +11,13 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/sabotage.h"
-#include "format/vhdx/vhdx.h"
+#include "format/vhdx/vhdx_space.h"
 
 #define MAX_FILE  (128 * VD_TIB) /* beyond this an offset is nonsense: twice the largest disk */
 #define GROW_MIB  64             /* the file grows by at least so much: fewer ftruncate calls */
 #define BAT_CHUNK (1u << 20)
 
-static bool get_bit(const uint64_t *bits, uint64_t i)
-{
-	return bits[i / 64] >> (i % 64) & 1;
-}
-
-static void put_bits(uint64_t *bits, uint64_t at, uint64_t n, bool on)
+void vhdx_bits_put(uint64_t *bits, uint64_t at, uint64_t n, bool on)
 {
 	for (uint64_t i = at; i < at + n; i++) {
 		if (on)
@@ -54,46 +49,6 @@ static int resize(struct vhdx_space *space, uint64_t n_mib, struct vd_error *err
 	return 0;
 }
 
-static int runs_reserve(struct vhdx_runs *runs, size_t n, struct vd_error *err)
-{
-	size_t room = runs->n + n > 2 * runs->room ? runs->n + n : 2 * runs->room;
-	struct vhdx_run *grown;
-
-	if (runs->n + n <= runs->room)
-		return 0;
-	grown = vd_realloc(runs->run, room * sizeof(*grown));
-	if (!grown)
-		return vd_no_memory(err, room * sizeof(*grown), "freed space");
-	runs->run = grown;
-	runs->room = room;
-	return 0;
-}
-
-static void runs_add(struct vhdx_runs *runs, uint64_t at, uint64_t n)
-{
-	struct vhdx_run *last = runs->n ? &runs->run[runs->n - 1] : NULL;
-
-	if (last && last->at + last->n == at)
-		last->n += n;
-	else
-		runs->run[runs->n++] = (struct vhdx_run){at, n};
-}
-
-/* Append `from` to `to`; if memory is short the space stays taken until the next opening. */
-static void runs_move(struct vhdx_runs *to, struct vhdx_runs *from)
-{
-	if (!to->n) {
-		struct vhdx_runs empty = *to;
-
-		*to = *from;
-		*from = empty;
-	} else if (!runs_reserve(to, from->n, NULL)) {
-		for (size_t i = 0; i < from->n; i++)
-			runs_add(to, from->run[i].at, from->run[i].n);
-	}
-	from->n = 0;
-}
-
 /* Mark [off, off + len) as taken by `what` number `which`. */
 static int take(struct vhdx *v, uint64_t off, uint64_t len, const char *what, uint64_t which,
 		struct vd_error *err)
@@ -110,13 +65,13 @@ static int take(struct vhdx *v, uint64_t off, uint64_t len, const char *what, ui
 	if (ret)
 		return ret;
 	for (uint64_t i = at; i < at + n; i++)
-		if (get_bit(space->used, i))
+		if (vhdx_bit_get(space->used, i))
 			return vd_error_set(
 			    err, VD_ECORRUPT, 0, off,
 			    "%s %llu at offset %llu overlaps something else; nothing was changed, "
 			    "`vdtool check` tells more",
 			    what, (unsigned long long)which, (unsigned long long)off);
-	put_bits(space->used, at, n, true);
+	vhdx_bits_put(space->used, at, n, true);
 	space->n_mib = vd_max64(space->n_mib, at + n);
 	return 0;
 }
@@ -247,7 +202,7 @@ static uint64_t search(const struct vhdx_space *space, uint64_t from, uint64_t n
 			start = i;
 			continue;
 		}
-		if (get_bit(space->used, i)) {
+		if (vhdx_bit_get(space->used, i)) {
 			start = i + 1;
 		} else if (i + 1 - start >= n) {
 			*is_found = true;
@@ -281,7 +236,7 @@ static int grow(struct vhdx *v, uint64_t n_mib, struct vd_error *err)
 	if (ret)
 		return ret;
 	space->n_mib = wanted;
-	put_bits(space->zeroed, old, wanted - old, true);
+	vhdx_bits_put(space->zeroed, old, wanted - old, true);
 	return 0;
 }
 
@@ -299,14 +254,14 @@ int vhdx_space_alloc(struct vhdx *v, uint64_t n, bool must_be_zero, uint64_t *of
 			break;
 		*is_zero = true;
 		for (uint64_t i = at; i < at + n; i++)
-			*is_zero = *is_zero && get_bit(space->zeroed, i);
+			*is_zero = *is_zero && vhdx_bit_get(space->zeroed, i);
 		if (*is_zero || !must_be_zero)
 			break;
 		from = at + 1;
 	}
 	if (!is_found) {
 		if (must_be_zero) { /* fresh space only: the free tail may hold anything */
-			while (at < space->n_mib && !get_bit(space->zeroed, at))
+			while (at < space->n_mib && !vhdx_bit_get(space->zeroed, at))
 				at++;
 		}
 		if (at + n > space->n_mib) {
@@ -316,22 +271,22 @@ int vhdx_space_alloc(struct vhdx *v, uint64_t n, bool must_be_zero, uint64_t *of
 		}
 		*is_zero = true;
 		for (uint64_t i = at; i < at + n; i++)
-			*is_zero = *is_zero && get_bit(space->zeroed, i);
+			*is_zero = *is_zero && vhdx_bit_get(space->zeroed, i);
 	}
 	if (!must_be_zero && n <= space->least_fail) {
 		space->least_fail = n;
 		space->first_try = at;
 	}
-	put_bits(space->used, at, n, true);
-	put_bits(space->zeroed, at, n, false);
+	vhdx_bits_put(space->used, at, n, true);
+	vhdx_bits_put(space->zeroed, at, n, false);
 	*off = at * VD_MIB;
 	return 0;
 }
 
-static void make_free(struct vhdx_space *space, uint64_t at, uint64_t n, bool is_zero)
+void vhdx_space_make_free(struct vhdx_space *space, uint64_t at, uint64_t n, bool is_zero)
 {
-	put_bits(space->used, at, n, false);
-	put_bits(space->zeroed, at, n, is_zero);
+	vhdx_bits_put(space->used, at, n, false);
+	vhdx_bits_put(space->zeroed, at, n, is_zero);
 	if (at <= space->first_try) {
 		space->first_try = 0;
 		space->least_fail = UINT64_MAX;
@@ -340,191 +295,40 @@ static void make_free(struct vhdx_space *space, uint64_t at, uint64_t n, bool is
 
 void vhdx_space_cancel(struct vhdx *v, uint64_t off, uint64_t n)
 {
-	make_free(&v->space, off / VD_MIB, n, VD_SABOTAGED(F1_CANCEL));
+	vhdx_space_make_free(&v->space, off / VD_MIB, n, VD_SABOTAGED(F1_CANCEL));
 }
 
-int vhdx_space_reserve(struct vhdx *v, struct vd_error *err)
-{
-	int ret = runs_reserve(&v->space.dirty, 1, err);
-
-	return ret ? ret : runs_reserve(&v->space.quarantine, 1, err);
-}
-
-void vhdx_space_release(struct vhdx *v, uint64_t off, uint64_t n)
-{
-	if (VD_SABOTAGED(I7_REUSE))
-		make_free(&v->space, off / VD_MIB, n, false);
-	else
-		runs_add(&v->space.dirty, off / VD_MIB, n);
-	v->n_freed++;
-}
-
-bool vhdx_space_take(struct vhdx *v, uint64_t off, uint64_t n, bool *is_zero)
+int vhdx_space_take(struct vhdx *v, uint64_t off, uint64_t n, bool *is_zero, struct vd_error *err)
 {
 	struct vhdx_space *space = &v->space;
 	uint64_t at = off / VD_MIB;
-
-	/* Behind the end, for what has to step aside: only right behind it. */
-	if (at > space->n_mib || (at + n > space->n_mib && grow(v, at + n, NULL)))
-		return false;
-	*is_zero = true;
-	for (uint64_t i = at; i < at + n; i++) {
-		if (get_bit(space->used, i))
-			return false;
-		*is_zero = *is_zero && get_bit(space->zeroed, i);
-	}
-	put_bits(space->used, at, n, true);
-	put_bits(space->zeroed, at, n, false);
-	return true;
-}
-
-void vhdx_space_moved(struct vhdx *v, uint64_t off, uint64_t n)
-{
-	if (VD_SABOTAGED(M3_EARLY))
-		make_free(&v->space, off / VD_MIB, n,
-			  vd_io_punch(v->file, off, n * VD_MIB, NULL) == 0);
-	else
-		runs_add(&v->space.dirty, off / VD_MIB, n);
-}
-
-bool vhdx_space_is_draining(struct vhdx *v)
-{
-	bool is_draining;
-
-	pthread_mutex_lock(&v->map_lock);
-	is_draining = v->space.draining.n || v->space.committed.n || v->space.is_punching;
-	pthread_mutex_unlock(&v->map_lock);
-	return is_draining;
-}
-
-int vhdx_space_cut(struct vhdx *v, uint64_t keep, struct vd_error *err)
-{
-	struct vhdx_space *space = &v->space;
-	uint64_t end = space->n_mib;
 	int ret;
 
-	while (end > keep && !get_bit(space->used, end - 1))
-		end--;
-	if (end == space->n_mib)
-		return 0;
-	ret = vd_io_truncate(v->file, end * VD_MIB, err);
+	/* Behind the end, for what has to step aside: only right behind it. */
+	bool is_free = at <= space->n_mib;
+
+	for (uint64_t i = at; i < vd_min64(at + n, space->n_mib); i++)
+		is_free = is_free && !vhdx_bit_get(space->used, i);
+	if (!is_free)
+		return vd_error_set(err, VD_EEXIST, 0, off,
+				    "file offset %llu isn't free any more, or lies behind the end",
+				    (unsigned long long)off);
+	ret = at + n > space->n_mib ? grow(v, at + n, err) : 0;
 	if (ret)
 		return ret;
-	atomic_store(&v->file_len, end * VD_MIB);
-	space->n_mib = end;
-	space->opened_mib = vd_min64(space->opened_mib, end);
-	space->first_try = 0;
-	space->least_fail = UINT64_MAX;
+	*is_zero = true;
+	for (uint64_t i = at; i < at + n; i++)
+		*is_zero = *is_zero && vhdx_bit_get(space->zeroed, i);
+	vhdx_bits_put(space->used, at, n, true);
+	vhdx_bits_put(space->zeroed, at, n, false);
 	return 0;
 }
 
-void vhdx_space_freeze(struct vhdx *v)
+void vhdx_space_give_back(struct vhdx *v, uint64_t off, uint64_t n)
 {
-	runs_move(&v->space.frozen, &v->space.dirty);
-}
-
-void vhdx_space_thaw(struct vhdx *v)
-{
-	runs_move(&v->space.dirty, &v->space.frozen);
-}
-
-void vhdx_space_committed(struct vhdx *v)
-{
-	runs_move(&v->space.committed, &v->space.frozen);
-}
-
-void vhdx_space_quarantine(struct vhdx *v, uint64_t off, uint64_t n)
-{
-	if (VD_SABOTAGED(REGION_LAP))
-		make_free(&v->space, off / VD_MIB, n, false);
-	else
-		runs_add(&v->space.quarantine, off / VD_MIB, n);
-}
-
-void vhdx_space_lap_ended(struct vhdx *v)
-{
-	struct vhdx_runs *runs = &v->space.quarantine;
-
-	for (size_t i = 0; i < runs->n; i++)
-		vhdx_cache_forget(v, runs->run[i].at * VD_MIB, runs->run[i].n * VD_MIB);
-	/* Kept apart: vhdx_space_reserve has made room here. */
-	if (!runs_reserve(&v->space.committed, runs->n, NULL))
-		for (size_t i = 0; i < runs->n; i++)
-			runs_add(&v->space.committed, runs->run[i].at, runs->run[i].n);
-	runs->n = 0;
-}
-
-/* Give the host its space back, then let it be allocated again: the F2 of the commit that uses it
- * makes the hole durable. */
-static void punch_and_free(struct vhdx *v, struct vhdx_runs *runs)
-{
-	struct vhdx_space *space = &v->space;
-
-	for (size_t i = 0; i < runs->n; i++) {
-		uint64_t at = runs->run[i].at, n = runs->run[i].n;
-		bool is_zero = vd_io_punch(v->file, at * VD_MIB, n * VD_MIB, NULL) == 0;
-
-		pthread_mutex_lock(&v->map_lock);
-		make_free(space, at, n, is_zero);
-		pthread_mutex_unlock(&v->map_lock);
-	}
-}
-
-void vhdx_space_reap(struct vhdx *v, bool is_closing)
-{
-	struct vhdx_space *space = &v->space;
+	bool is_zero = vd_io_punch(v->file, off, n * VD_MIB, NULL) == 0;
 
 	pthread_mutex_lock(&v->map_lock);
-	while (!space->is_punching && (space->draining.n || space->committed.n)) {
-		struct vhdx_runs ready;
-
-		if (!space->draining.n) {
-			runs_move(&space->draining, &space->committed);
-			vd_grace_begin(&v->gate, &space->grace);
-		}
-		if (!is_closing && !VD_SABOTAGED(GATE) && !vd_grace_poll(&v->gate, &space->grace))
-			break;
-		ready = space->draining;
-		memset(&space->draining, 0, sizeof(space->draining));
-		space->is_punching = true;
-		pthread_mutex_unlock(&v->map_lock);
-		punch_and_free(v, &ready);
-		vd_free(ready.run);
-		pthread_mutex_lock(&v->map_lock);
-		space->is_punching = false;
-	}
+	vhdx_space_make_free(&v->space, off / VD_MIB, n, is_zero);
 	pthread_mutex_unlock(&v->map_lock);
-}
-
-int vhdx_space_trim(struct vhdx *v, struct vd_error *err)
-{
-	struct vhdx_space *space = &v->space;
-	uint64_t end = space->n_mib;
-	int ret;
-
-	if (!space->is_built)
-		return 0;
-	while (end > space->opened_mib && !get_bit(space->used, end - 1))
-		end--;
-	if (end == space->n_mib)
-		return 0;
-	ret = vd_io_truncate(v->file, end * VD_MIB, err);
-	if (ret)
-		return ret;
-	atomic_store(&v->file_len, end * VD_MIB);
-	space->n_mib = end;
-	return vd_io_sync(v->file, err);
-}
-
-void vhdx_space_free(struct vhdx *v)
-{
-	struct vhdx_space *space = &v->space;
-
-	vd_free(space->used);
-	vd_free(space->zeroed);
-	vd_free(space->dirty.run);
-	vd_free(space->frozen.run);
-	vd_free(space->committed.run);
-	vd_free(space->draining.run);
-	vd_free(space->quarantine.run);
 }

@@ -34,15 +34,14 @@ static int tell(vd_use_fn fn, void *user, enum vd_use use, uint64_t off, uint64_
 
 static int list_structures(struct vhdx *v, vd_use_fn fn, void *user)
 {
-	uint64_t place;
 	const struct vhdx_header *header = &v->headers.slot[v->headers.current];
+	uint64_t place = atomic_load(&v->metadata_place);
 	int ret = tell(fn, user, VD_USE_STRUCTURE, 0, VHDX_HEAD_END);
 
 	if (!ret)
 		ret = tell(fn, user, VD_USE_STRUCTURE, header->log_off, header->log_len);
 	if (!ret)
 		ret = tell(fn, user, VD_USE_STRUCTURE, v->regions.bat.off, v->regions.bat.len);
-	place = atomic_load(&v->metadata_place);
 	if (!ret)
 		ret = tell(fn, user, VD_USE_STRUCTURE, (place >> 12) * VD_MIB,
 			   (place & 0xfff) * VD_MIB);
@@ -100,11 +99,13 @@ static int list_bitmaps(struct vhdx *v, vd_use_fn fn, void *user, struct vd_erro
 static int gather_busy(struct vhdx *v, struct vhdx_runs *busy, struct vd_error *err)
 {
 	struct vhdx_space *space = &v->space;
-	const struct vhdx_runs *lists[] = {&space->dirty, &space->frozen, &space->committed,
-					   &space->draining};
+	const struct vhdx_runs *lists[] = {&space->dirty,     &space->frozen, &space->committed,
+					   &space->draining,  &space->logged, &space->frozen_logged,
+					   &space->quarantine};
+	const size_t n_lists = sizeof(lists) / sizeof(lists[0]);
 	size_t n = 0;
 
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < n_lists; i++)
 		n += lists[i]->n;
 	for (int i = 0; i < VHDX_PENDING_BUCKETS; i++)
 		for (struct vhdx_pending *p = v->pending[i]; p; p = p->next)
@@ -113,7 +114,7 @@ static int gather_busy(struct vhdx *v, struct vhdx_runs *busy, struct vd_error *
 	busy->run = vd_calloc(n + 1, sizeof(*busy->run));
 	if (!busy->run)
 		return vd_no_memory(err, n * sizeof(*busy->run), "space in use");
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < n_lists; i++)
 		for (size_t k = 0; k < lists[i]->n; k++)
 			busy->run[busy->n++] = lists[i]->run[k];
 	for (int i = 0; i < VHDX_PENDING_BUCKETS; i++)

@@ -46,6 +46,15 @@ struct vd_compact_progress {
 	uint64_t n_moved, bytes_copied; /**< so far, in all */
 };
 
+/** A file system that VD_COMPACT_FREE_SPACE came by. Strings are valid during the call. */
+struct vd_compact_fs {
+	uint32_t number;        /**< of the partition; 0: the whole disk */
+	const char *type;       /**< "ext4", ...; "": none was recognised */
+	uint64_t start, length; /**< on the disk */
+	uint64_t n_free;        /**< bytes that it calls free */
+	const char *why;        /**< NULL, or why it was left alone */
+};
+
 /** How. Start from VD_COMPACT_OPTS_INIT; NULL means just that. */
 struct vd_compact_opts {
 	uint32_t size;
@@ -62,11 +71,13 @@ struct vd_compact_opts {
 	/** Called between steps; a non-zero answer ends it with VD_ECANCELED. May be NULL. */
 	int (*progress)(void *user, const struct vd_compact_progress *progress);
 	void *user;
+	/** Told each file system that FREE_SPACE looks at. May be NULL. */
+	void (*file_system)(void *user, const struct vd_compact_fs *fs);
 };
 #define VD_COMPACT_OPTS_INIT                                                                       \
 	{                                                                                          \
 		sizeof(struct vd_compact_opts), VD_COMPACT_PACK, 0, 0, 0, 0, 0, NULL, 0, NULL,     \
-		    NULL                                                                           \
+		    NULL, NULL                                                                     \
 	}
 
 /** What came of it; also after VD_ECANCELED and other failures. Bytes. With DRY_RUN: what would. */

@@ -11,8 +11,8 @@
  * as zero, never as a third thing.
  *
  * Fork rule: a handle belongs to the process that opened it; after fork() the child must not
- * touch it, not even to close it. The library starts no threads, handles no signals, prints
- * nothing and never exits.
+ * touch it, not even to close it. The library starts no threads (but those of vdisk/queue.h),
+ * handles no signals, prints nothing and never exits.
  */
 #ifndef VDISK_DISK_H
 #define VDISK_DISK_H
@@ -225,9 +225,9 @@ enum vd_event_kind {
 				    a non-zero answer refuses it with that code */
 	VD_EVENT_FLUSHED = 2,    /**< a flush with allocation changes is durable */
 	VD_EVENT_RESIZED = 3,    /**< start: old size, length: new size (nothing resizes yet) */
-	VD_EVENT_MOVED = 4, /**< [start, start + length) has another place (nothing moves yet) */
-	VD_EVENT_DISCARDED = 5, /**< [start, start + length) was discarded or zeroed */
-	VD_EVENT_CLOSING = 6,   /**< before the last flush of vd_disk_close */
+	VD_EVENT_MOVED = 4,      /**< [start, start + length) has another place in the file */
+	VD_EVENT_DISCARDED = 5,  /**< [start, start + length) was discarded or zeroed */
+	VD_EVENT_CLOSING = 6,    /**< before the last flush of vd_disk_close */
 };
 struct vd_event {
 	enum vd_event_kind kind;

@@ -39,31 +39,33 @@ struct vd_item {
 
 /**
  * All user items, in the order of the table. *items is the caller's, to be given back to
- * vd_items_free; NULL with *n = 0 if there are none. Reads the table once per opening.
- * VD_EUNSUPPORTED: the image's format has no items.
+ * vd_items_free; NULL with *n = 0 if there are none. Reads nothing: the opening did.
+ * VD_EUNSUPPORTED: the image's format has no items; VD_ENOMEM.
  */
 VD_API int vd_disk_list_items(struct vd_disk *disk, struct vd_item **items, size_t *n,
 			      struct vd_error *err);
+/** Give back what vd_disk_list_items handed out. NULL is allowed. */
 VD_API void vd_items_free(struct vd_item *items);
 
 /**
  * Bytes [offset, offset + len) of the user item `id`. VD_ENOENT: there is none; VD_ERANGE: it is
- * shorter. Reads from the file each time: nothing of it is kept. Through VD_OPEN_LOOK, bytes may be
- * others by now if another program changes items: who needs to know keeps a digest in the item.
+ * shorter; VD_EUNSUPPORTED as above. Reads from the file each time: nothing of it is kept. Through
+ * VD_OPEN_LOOK, bytes may be others by now if another program changes items: who needs to know
+ * keeps a digest in the item.
  */
 VD_API int vd_disk_read_item(struct vd_disk *disk, const uint8_t id[16], void *buf, uint32_t len,
 			     uint32_t offset, struct vd_error *err);
 
-/** What is to become of one item. */
+/** What is to become of one item. Borrowed during vd_disk_change_items, with what it points to. */
 struct vd_item_change {
-	uint8_t id[16];
+	uint8_t id[16];   /**< RFC 4122 order */
 	uint32_t flags;   /**< VD_ITEM_USER, with or without VD_ITEM_VIRTUAL_DISK */
 	bool is_removal;  /**< the item is to go; no error if it isn't there */
-	uint32_t length;  /**< of the new content, <= VD_ITEM_MAX */
+	uint32_t length;  /**< bytes of the new content, <= VD_ITEM_MAX */
 	const void *data; /**< the new content, or NULL: `fill` brings it */
-	/** Bring bytes [offset, offset + len) of the new content: called in order, in pieces. A
-	 *  negative answer ends the whole change with that code. It may read from the
-	 *  disk, but not change items. */
+	/** Bring bytes [offset, offset + len) of the new content: called in order, in pieces, in
+	 *  the thread that makes the change. A negative answer ends the whole change with that
+	 *  code. It may read from the disk, but not change items. */
 	int (*fill)(void *user, void *buf, uint32_t len, uint32_t offset, struct vd_error *err);
 	void *user;
 };

@@ -15,6 +15,7 @@
  * them changes the disk, what the sectors of both hold is undefined (on O_DIRECT stores: the units
  * of vd_io_align); wait for the first. A flush makes durable what was complete (in the sense
  * of vd_queue_reap) before it was submitted; what is in flight beside it may be durable or not.
+ * Crash promise and fork rule are those of disk.h.
  */
 #ifndef VDISK_QUEUE_H
 #define VDISK_QUEUE_H
@@ -32,6 +33,7 @@ extern "C" {
 struct vd_disk;
 struct vd_queue;
 
+/** What carries out the requests of a queue. */
 enum vd_engine {
 	VD_ENGINE_AUTO = 0,     /**< io_uring, or threads where that can't be had (said once through
 				   the message hook) */
@@ -39,7 +41,7 @@ enum vd_engine {
 	VD_ENGINE_THREADS = 2,  /**< the pool does everything */
 };
 
-/** "io_uring", "threads". A static string. */
+/** "auto", "io_uring", "threads". A static string. */
 VD_API const char *vd_engine_name(enum vd_engine engine);
 
 #define VD_QUEUE_MAX_DEPTH   4096u
@@ -73,9 +75,10 @@ VD_API int vd_queue_open(struct vd_queue **out, struct vd_disk *disk,
  */
 VD_API void vd_queue_close(struct vd_queue *queue);
 
-/** What ran: VD_ENGINE_IO_URING or VD_ENGINE_THREADS. */
+/** What the queue runs on: VD_ENGINE_IO_URING or VD_ENGINE_THREADS. */
 VD_API enum vd_engine vd_queue_engine(const struct vd_queue *queue);
 
+/** What is asked for. */
 enum vd_request_op {
 	VD_REQUEST_READ = 1,         /**< as vd_disk_readv */
 	VD_REQUEST_WRITE = 2,        /**< as vd_disk_writev */
@@ -100,10 +103,11 @@ struct vd_completion {
 	 * in a callback, until it returns. */
 	const struct vd_error *err;
 };
+/** Hears of a request that is complete; see vd_request.done. */
 typedef void (*vd_completion_fn)(void *user, const struct vd_completion *completion);
 
-/** Start from VD_REQUEST_INIT; the queue copies it. Memory that it points to (data, and the vector
- *  itself) must stay until the request is complete. */
+/** A request. Start from VD_REQUEST_INIT; the queue copies it. Memory that it points to (data, and
+ *  the vector itself) must stay until the request is complete. */
 struct vd_request {
 	uint32_t size; /**< sizeof(struct vd_request) */
 	enum vd_request_op op;
@@ -173,6 +177,7 @@ struct vd_queue_stats {
 	uint64_t n_transfers;         /**< that io_uring did; a request may need several */
 	uint64_t n_completed_by_pool; /**< transfers that io_uring began and the pool finished */
 };
+/** Fill *stats, as much of it as stats->size says. By the thread that uses the queue. */
 VD_API void vd_queue_get_stats(const struct vd_queue *queue, struct vd_queue_stats *stats);
 
 #ifdef __cplusplus
