@@ -236,7 +236,7 @@ install: all
 	$(foreach name,$(so_names),install -m 755 $(B)/$(name).so.$(VERSION) $(DESTDIR)$(libdir) && \
 		ln -sf $(name).so.$(VERSION) $(DESTDIR)$(libdir)/$(name).so.$(SOVERSION) && \
 		ln -sf $(name).so.$(SOVERSION) $(DESTDIR)$(libdir)/$(name).so && \
-		sed -e "s|@prefix@|$(prefix)|" -e "s|@libdir@|$(libdir)|" -e "s|@VERSION@|$(VERSION)|" \
+		sed -e "s|@prefix@|$(prefix)|" -e "s|@libdir@|$(libdir)|" -e "s|@VERSION@|$(VERSION)|g" \
 		-e "s|@includedir@|$(includedir)|" -e "s|@URING@|$(if $(uring), -luring)|" \
 		libvdisk/$(name).pc.in > $(DESTDIR)$(libdir)/pkgconfig/$(name).pc &&) true
 	install -m 644 metadata-schema/*.xsd $(DESTDIR)$(schemadir)

@@ -28,9 +28,15 @@ gcc -Wall -Werror user.c -o static $(pkg-config --cflags libvdisk) "$root/opt/vd
 	$(pkg-config --static --libs-only-l libvdisk | sed 's/-lvdisk//')
 [ "$(./static)" = "$version" ]
 
+# A program of the uppermost library finds the lower ones.
+sed -e 's,disk\.h,compact.h,' -e 's,vd_version(),vd_compact_level_name(VD_COMPACT_PACK),' user.c >upper.c
+# shellcheck disable=SC2046
+gcc -Wall -Werror upper.c -o upper $(pkg-config --cflags --libs libvdisk-compact)
+[ "$(LD_LIBRARY_PATH=$root/opt/vd/lib ./upper)" = pack ]
+
 [ "$(readlink "$root/opt/vd/lib/libvdisk.so.0")" = "libvdisk.so.$version" ]
 "$root/opt/vd/bin/vdtool" --version | grep -qF "$version"
-for page in man1/vdtool.1 man3/libvdisk.3; do
+for page in man1/vdtool.1 man3/libvdisk.3 man3/libvdisk-meta.3 man3/libvdisk-compact.3; do
 	[ -s "$root/opt/vd/share/man/$page" ] || { echo "no $page"; exit 1; }
 done
 bash -n "$root/opt/vd/share/bash-completion/completions/vdtool"
