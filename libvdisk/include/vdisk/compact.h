@@ -30,19 +30,21 @@ enum vd_compact_level {
 	VD_COMPACT_PACK = 2,   /**< move what lies behind into the gaps, cut the file */
 	VD_COMPACT_DEFRAG = 3, /**< order of the blocks = order on the disk, few extents */
 };
-/** "punch", "pack", "defrag". A static string. */
+/** "punch", "pack", "defrag". A static string; "unknown" for other values. */
 VD_API const char *vd_compact_level_name(enum vd_compact_level level);
 
 #define VD_COMPACT_ZERO_SCAN 0x1u /**< also find zeros by reading */
 #define VD_COMPACT_FREE_SPACE                                                                      \
 	0x2u /**< also drop what clean file systems on the disk call free: only where nobody else  \
-		can write. Changes DataWriteGuid; refused where children are known. */
+		can write. Changes DataWriteGuid; refused where a child lies in the same folder.   \
+		Of children elsewhere the caller must know. */
 #define VD_COMPACT_DRY_RUN 0x4u /**< change nothing, tell what would be gained */
 
-/** What it is doing now. */
+/** What it is doing now. Valid during the call. */
 struct vd_compact_progress {
-	const char *phase;              /**< "look", "free", "move", "cut" */
-	uint64_t done, total;           /**< of this phase: blocks */
+	const char *phase;    /**< "look" (of a dry run), "free", "move", "cut"; a phase may
+				 come again */
+	uint64_t done, total; /**< of this phase: blocks, moves or file systems */
 	uint64_t n_moved, bytes_copied; /**< so far, in all */
 };
 
@@ -57,18 +59,19 @@ struct vd_compact_fs {
 
 /** How. Start from VD_COMPACT_OPTS_INIT; NULL means just that. */
 struct vd_compact_opts {
-	uint32_t size;
+	uint32_t size;               /**< sizeof(struct vd_compact_opts) */
 	enum vd_compact_level level; /**< 0: VD_COMPACT_PACK */
 	uint32_t flags;              /**< VD_COMPACT_* */
-	uint32_t hold_ms;    /**< a guest's write waits so long for others to end, at most; 0: 50 */
-	uint64_t max_rate;   /**< bytes copied a second, 0: no limit */
-	uint32_t max_time_s; /**< stop after this; what is done stays; 0: no limit */
+	uint32_t hold_ms; /**< a guest's write waits so long for others to end, at most; 0: 50 ms */
+	uint64_t max_rate;     /**< bytes copied a second, 0: no limit */
+	uint32_t max_time_s;   /**< stop after this; what is done stays; 0: no limit */
 	uint32_t busy_percent; /**< share of the time that is spent moving; 0: 100 */
 	/** How long the guest's requests take at present, in microseconds; over max_latency_us it
 	 *  pauses. NULL: not asked. */
 	uint64_t (*latency_us)(void *user);
 	uint64_t max_latency_us;
-	/** Called between steps; a non-zero answer ends it with VD_ECANCELED. May be NULL. */
+	/** Called between steps, as the others here in the thread of vd_compact and without locks
+	 *  held; a non-zero answer ends it with VD_ECANCELED. May be NULL. */
 	int (*progress)(void *user, const struct vd_compact_progress *progress);
 	void *user;
 	/** Told each file system that FREE_SPACE looks at. May be NULL. */
@@ -105,11 +108,13 @@ struct vd_compact_result {
 
 /**
  * Compact the image of `disk`, which must be open for writing (for a dry run: for reading). Parents
- * aren't touched. Blocks until it is done; call it from a thread of its own beside guests. One at a
- * time per disk.
- * Errors: VD_EUNSUPPORTED (the format has nothing to compact), VD_ECANCELED, VD_ETIMEDOUT
- * (max_time_s), VD_ENOSPC (no room for one block), VD_EDENIED (FREE_SPACE with children), VD_EIO
- * ...
+ * aren't touched. Blocks until it is done; call it from a thread of its own beside guests, who may
+ * use all calls of vdisk/disk.h but vd_disk_close meanwhile. One at a time per disk. *result may be
+ * NULL. vd_image_open with VD_PURPOSE_COMPACT gives a disk whose history, if it has one, gets an
+ * entry. What is done is durable when it returns, also with VD_ECANCELED and VD_ETIMEDOUT.
+ * Errors: VD_EINVAL (options), VD_EROFS, VD_EUNSUPPORTED (the format has nothing to compact),
+ * VD_ECANCELED, VD_ETIMEDOUT (max_time_s), VD_ENOSPC (no room for one block), VD_EDENIED
+ * (FREE_SPACE with children), VD_EIO ...
  */
 VD_API int vd_compact(struct vd_disk *disk, const struct vd_compact_opts *opts,
 		      struct vd_compact_result *result, struct vd_error *err);

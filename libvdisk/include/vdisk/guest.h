@@ -73,7 +73,7 @@ struct vd_layout {
 	    *partitions; /**< by start; if scheme is NONE, one that is the whole disk */
 };
 /** Read the tables and probe each partition. A disk without either gives SCHEME_NONE. *out is the
- *  caller's (vd_layout_free) and doesn't need the disk. Damaged tables are told in `problem`;
+ * caller's (vd_layout_free) and doesn't need the disk. Damaged tables are told in `problem`;
  * VD_EIO if the disk can't be read. */
 VD_API int vd_guest_read_layout(struct vd_layout **out, struct vd_disk *disk, struct vd_error *err);
 /** Give a layout back, with all that belongs to it. NULL is allowed. */

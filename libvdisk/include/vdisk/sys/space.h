@@ -108,8 +108,9 @@ enum vd_drop {
  * file that become free with the next flush; 0 if the block holds something, or is partly the
  * parent's, or the disk is fixed. Writes to the block wait while it goes, and before that while it
  * is looked at again, if one came meanwhile. A crash before that flush leaves it as it was, or
- * dropped. Errors: VD_EBUSY and VD_ERANGE as vd_disk_move_block; with VD_DROP_FREE also what a
- * listener of VD_EVENT_WILL_WRITE answers, who hears of it first. Nothing has changed then.
+ * dropped.
+ * Errors: VD_EBUSY and VD_ERANGE as vd_disk_move_block; with VD_DROP_FREE also what a listener of
+ * VD_EVENT_WILL_WRITE answers, who hears of it first. Nothing has changed then.
  */
 VD_API int vd_disk_drop_block(struct vd_disk *disk, uint64_t number, enum vd_drop how,
 			      uint32_t hold_ms, uint64_t *n_dropped, struct vd_error *err);
