@@ -16,6 +16,8 @@
 #include "base/cleanup.h"
 #include "base/message.h"
 
+#define SIDECAR_WAIT_MS 2000
+
 struct vd_image {
 	enum vd_purpose purpose;
 	struct vd_disk *disk;
@@ -102,8 +104,9 @@ static int enter_opening(struct vd_image *image, const char *outcome, struct vd_
 	vd_meta_get_info(image->meta, &info);
 	if (info.has_ours && !image->has_entry)
 		ret = enter(image, &image->is_opening_logged, NULL, NULL, outcome, &own);
-	if (ret == VD_ECORRUPT || ret == VD_EUNSUPPORTED) {
-		/* Damaged metadata never keeps the disk from being used. */
+	if (ret == VD_ECORRUPT || ret == VD_EUNSUPPORTED ||
+	    (ret == VD_ENOSPC && !info.has_changes)) {
+		/* Damaged or full metadata never keeps the disk from being used. */
 		vd_message(VD_MESSAGE_WARNING, "%s: its history gets no entry: %s",
 			   vd_disk_path(image->disk), own.text);
 		vd_meta_revert(image->meta, NULL);
@@ -167,6 +170,10 @@ static int open_both(struct vd_image *image, const char *path, const struct vd_i
 	meta.flags = meta_flags;
 	meta.sidecar_dir = opts->sidecar_dir;
 	meta.timeout_ms = disk.timeout_ms;
+	/* A guest's first write doesn't fail because of somebody who edits the sidecar just now. */
+	if (!meta.timeout_ms &&
+	    (image->purpose == VD_PURPOSE_RUN || image->purpose == VD_PURPOSE_MOUNT_RW))
+		meta.timeout_ms = SIDECAR_WAIT_MS;
 	return vd_meta_open(&image->meta, image->disk, &meta, err);
 }
 

@@ -144,6 +144,8 @@ static int put_file(struct vd_meta *meta, const char *kind, const char *name, co
 	if (!new_kind || !new_media)
 		return vd_no_memory(err, strlen(kind) + strlen(media), "a file");
 	ret = meta_require(meta, VD_RECORD_ATTACHMENT, kind, name, media, &r, err);
+	if (!ret)
+		ret = meta_check_replaceable(r, err);
 	if (!ret && strcmp(r->kind, kind) != 0)
 		ret = meta_forget_file(meta, name, err);
 	if (ret)
@@ -217,6 +219,7 @@ int vd_meta_extract(struct vd_meta *meta, const char *name, vd_sink_fn sink, voi
 		    struct vd_error *err)
 {
 	struct pouring p = {sink, user, false};
+	VD_AUTO_FREE char *own_name = NULL;
 	struct meta_record *r;
 	int ret = find_file(meta, name, &r, err);
 
@@ -228,9 +231,13 @@ int vd_meta_extract(struct vd_meta *meta, const char *name, vd_sink_fn sink, voi
 	/* Somebody else may have put it elsewhere since we looked. */
 	if (ret != VD_ECORRUPT || p.has_begun || meta_has_changes(meta) || !meta_look_again(meta))
 		return ret;
+	/* The name may be that of the record, which goes. */
+	own_name = vd_strdup(name);
+	if (!own_name)
+		return vd_no_memory(err, strlen(name), "a name");
 	ret = meta_load(meta, err);
 	if (!ret)
-		ret = find_file(meta, name, &r, err);
+		ret = find_file(meta, own_name, &r, err);
 	return ret ? ret : meta_read_parts(meta, r, sink, user, err);
 }
 

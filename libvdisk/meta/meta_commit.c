@@ -51,6 +51,24 @@ static uint32_t flags_of(bool is_disk_scope)
 	return VD_ITEM_USER | (is_disk_scope ? VD_ITEM_VIRTUAL_DISK : 0);
 }
 
+/* What a later version wrote may lie there, known by its id only. */
+static int check_place(const struct commit *c, const uint8_t id[16], struct vd_error *err)
+{
+	for (size_t i = 0; i < c->meta->n_records; i++) {
+		const struct meta_record *r = c->meta->records[i];
+
+		if (r->pub.damage != VD_EUNSUPPORTED || r->is_changed || r->is_removed)
+			continue;
+		for (uint32_t j = 0; j < r->n_stored; j++)
+			if (!memcmp(r->parts[j].id, id, 16))
+				return vd_error_set(err, VD_EUNSUPPORTED, 0, VD_NO_OFFSET,
+						    "a record of a later version is in the "
+						    "place of the new one: %s",
+						    r->damage_text);
+	}
+	return 0;
+}
+
 static int add_fresh(struct commit *c, const struct meta_record *r, struct vd_error *err)
 {
 	int ret = 0;
@@ -61,24 +79,36 @@ static int add_fresh(struct commit *c, const struct meta_record *r, struct vd_er
 						.data = r->fresh.blobs[i].bytes};
 
 		memcpy(change.id, r->fresh.blobs[i].id, 16);
-		ret = add_change(c, &change, err);
+		ret = check_place(c, change.id, err);
+		if (!ret)
+			ret = add_change(c, &change, err);
 	}
 	return ret;
 }
 
-/* Stored parts that the new content doesn't replace. */
+/* Also of another record: of what is damaged the id may be all that is known. */
+static bool is_put(const struct vd_meta *meta, const uint8_t id[16])
+{
+	for (size_t i = 0; i < meta->n_records; i++) {
+		const struct meta_record *r = meta->records[i];
+
+		for (uint32_t j = 0; r->is_changed && j < r->fresh.n; j++)
+			if (!memcmp(r->fresh.blobs[j].id, id, 16))
+				return true;
+	}
+	return false;
+}
+
+/* Stored parts that no new content replaces. */
 static int add_removals(struct commit *c, const struct meta_record *r, struct vd_error *err)
 {
 	int ret = 0;
 
 	for (uint32_t i = 0; !ret && i < r->n_stored; i++) {
 		struct vd_item_change change = {.flags = VD_ITEM_USER, .is_removal = true};
-		bool is_replaced = false;
 
 		memcpy(change.id, r->parts[i].id, 16);
-		for (uint32_t j = 0; !r->is_removed && j < r->fresh.n; j++)
-			is_replaced |= !memcmp(r->fresh.blobs[j].id, change.id, 16);
-		if (!is_replaced)
+		if (!is_put(c->meta, change.id))
 			ret = add_change(c, &change, err);
 	}
 	return ret;
@@ -359,6 +389,14 @@ static bool is_empty(const struct vd_meta *meta)
 	return true;
 }
 
+/* A disk that only has the name of a sidecar isn't thrown away. */
+static bool holds_payload(struct vd_disk *disk)
+{
+	struct vd_block_counts counts = {0};
+
+	return vd_disk_count_blocks(disk, &counts, NULL) || counts.n_present || counts.n_partial;
+}
+
 static int commit_sidecar(struct vd_meta *meta, struct vd_error *err)
 {
 	struct vd_disk *disk, *before = meta->own;
@@ -378,7 +416,7 @@ static int commit_sidecar(struct vd_meta *meta, struct vd_error *err)
 		ret = commit_items(meta, disk, err);
 	if (!ret && disk) {
 		ret = meta_load(meta, err);
-		if (!ret && is_empty(meta)) {
+		if (!ret && is_empty(meta) && !holds_payload(disk)) {
 			meta->own = NULL;
 			ret = meta_remove_sidecar(meta, disk, err);
 		}
@@ -396,7 +434,9 @@ int vd_meta_commit(struct vd_meta *meta, struct vd_error *err)
 
 	if (!meta_has_changes(meta))
 		return 0;
-	ret = meta_check_writable(meta, err);
+	ret = meta_complete(meta, err);
+	if (!ret)
+		ret = meta_check_writable(meta, err);
 	if (ret)
 		return ret;
 	if (meta->trouble)

@@ -48,8 +48,10 @@ static int copy_record(struct vd_meta *to, struct vd_meta *from, struct meta_rec
 
 	if (!c.part)
 		return vd_no_memory(err, META_PART_MAX, "a record");
-	ret = meta_packer_init(&c.packer, r->pub.type, r->kind, r->name, r->media, is_disk_scope,
-			       err);
+	ret = r->is_changed ? 0 : meta_confirm(from, r, err);
+	if (!ret)
+		ret = meta_packer_init(&c.packer, r->pub.type, r->kind, r->name, r->media,
+				       is_disk_scope, err);
 	if (!ret)
 		ret = r->is_changed ? meta_unpack_blobs(&r->fresh, to_packer, &c, err)
 				    : meta_read_parts(from, r, to_packer, &c, err);
@@ -60,6 +62,8 @@ static int copy_record(struct vd_meta *to, struct vd_meta *from, struct meta_rec
 	vd_free(c.part);
 	if (!ret) {
 		ret = meta_require(to, r->pub.type, r->kind, r->name, r->media, &target, err);
+		if (!ret)
+			ret = meta_check_replaceable(target, err);
 		if (ret) {
 			meta_content_free(&content);
 		} else {
@@ -73,8 +77,8 @@ static int copy_record(struct vd_meta *to, struct vd_meta *from, struct meta_rec
 
 int vd_meta_copy(struct vd_meta *to, struct vd_meta *from, bool with_history, struct vd_error *err)
 {
-	struct meta_record *own = meta_find(to, VD_RECORD_HISTORY, "history", "");
 	int ret = meta_check_writable(to, err);
+	struct meta_record *own = meta_find(to, VD_RECORD_HISTORY, "history", "");
 
 	for (size_t i = 0; !ret && i < from->n_records; i++) {
 		struct meta_record *r = from->records[i];

@@ -50,6 +50,7 @@ static int get_history(struct vd_meta *meta, char **bytes, size_t *len, struct v
 int vd_meta_get_document(struct vd_meta *meta, const char *kind, char **bytes, size_t *len,
 			 struct vd_error *err)
 {
+	VD_AUTO_FREE char *own_kind = NULL;
 	struct meta_record *r;
 	uint8_t *raw;
 	int ret;
@@ -63,9 +64,13 @@ int vd_meta_get_document(struct vd_meta *meta, const char *kind, char **bytes, s
 		return ret;
 	ret = meta_read_record(meta, r, &raw, len, err);
 	if (ret == VD_ECORRUPT && !meta_has_changes(meta) && meta_look_again(meta)) {
+		/* The kind may be that of the record, which goes. */
+		own_kind = vd_strdup(kind);
+		if (!own_kind)
+			return vd_no_memory(err, strlen(kind), "a kind");
 		ret = meta_load(meta, err);
 		if (!ret)
-			ret = find_document(meta, kind, &r, err);
+			ret = find_document(meta, own_kind, &r, err);
 		if (!ret)
 			ret = meta_read_record(meta, r, &raw, len, err);
 	}
@@ -93,9 +98,9 @@ void meta_drop_doc(struct meta_record *record)
 }
 
 /* What a later version wrote isn't replaced by what this one knows. */
-static int check_replaceable(const struct meta_record *record, struct vd_error *err)
+int meta_check_replaceable(const struct meta_record *record, struct vd_error *err)
 {
-	if (!record->is_stored || record->pub.damage != VD_EUNSUPPORTED)
+	if (!record->is_stored || record->is_removed || record->pub.damage != VD_EUNSUPPORTED)
 		return 0;
 	return vd_error_set(err, VD_EUNSUPPORTED, 0, VD_NO_OFFSET,
 			    "%s: %s; it is kept as it is (remove it first to replace it)",
@@ -118,7 +123,7 @@ static int put_bytes(struct vd_meta *meta, const char *kind, const char *bytes, 
 	int ret = meta_require(meta, VD_RECORD_DOCUMENT, kind, "", "", &r, err);
 
 	if (!ret)
-		ret = check_replaceable(r, err);
+		ret = meta_check_replaceable(r, err);
 	if (!ret)
 		ret =
 		    meta_pack(VD_RECORD_DOCUMENT, kind, scope_of(kind), bytes, len, &content, err);
@@ -237,7 +242,7 @@ int meta_parse(struct vd_meta *meta, struct meta_record *record, struct vd_doc *
 	int ret;
 
 	if (!record->doc) {
-		ret = check_replaceable(record, err);
+		ret = meta_check_replaceable(record, err);
 		if (!ret)
 			ret = meta_read_record(meta, record, &raw, &len, err);
 		if (!ret)

@@ -194,9 +194,10 @@ static int gather_document(struct vd_meta *meta, struct meta_record *r, struct g
 	ret = vd_doc_each_value(doc, gather_value, g, g->err);
 	meta_gather_next(&g->gather);
 	/* Over the bounds already as it is stored: not the fault of who changes something now. */
-	if (ret == VD_ENOSPC && !r->is_changed && !r->is_doc_ahead)
+	if ((ret == VD_ENOSPC || ret == VD_ERANGE) && !r->is_changed && !r->is_doc_ahead)
 		ret = vd_error_set(g->err, VD_ECORRUPT, 0, VD_NO_OFFSET,
-				   "%s: the documents make more facts than an image may have (%u)",
+				   "%s: the documents make more facts than an image may have (%u), "
+				   "or such of too long values",
 				   r->kind, VD_META_FACTS_MAX);
 	return ret;
 }

@@ -29,6 +29,7 @@
 struct meta_record {
 	struct vd_record pub; /* its texts lie below */
 	char *kind, *name, *media, *damage_text;
+	char *told_media; /* what the directory said instead of `media`; callers may hold it */
 
 	/* What is stored. */
 	bool is_stored;
@@ -57,7 +58,8 @@ struct vd_meta {
 	enum vd_meta_place place;
 	bool is_writable;
 	char *mismatch;
-	char *trouble; /* why the sidecar can't be read; then nothing is written */
+	char *trouble;   /* why the sidecar can't be read; then nothing is written */
+	bool is_partial; /* the last reading of the directory failed on its way */
 
 	struct vd_item *items;
 	size_t n_items;
@@ -100,6 +102,9 @@ int meta_read_parts(struct vd_meta *meta, struct meta_record *record, vd_sink_fn
 /** The raw bytes of a record as it is to be, or as it is stored. NUL behind; vd_free. */
 int meta_read_record(struct vd_meta *meta, struct meta_record *record, uint8_t **raw, size_t *len,
 		     struct vd_error *err);
+/** Only the directory in the facts spoke for a record: read what the head of its first part says.
+ */
+int meta_confirm(struct vd_meta *meta, struct meta_record *record, struct vd_error *err);
 /** The same for an item that is to be stored. */
 int meta_unpack_blobs(const struct meta_content *content, vd_sink_fn sink, void *user,
 		      struct vd_error *err);
@@ -135,14 +140,18 @@ static inline bool meta_is_damaged(const struct meta_record *r)
 /* meta_list.c */
 /** Something changed: what was derived or shown before doesn't hold any more. */
 void meta_touch(struct vd_meta *meta);
-/** VD_EROFS unless it may be changed. */
+/** VD_EROFS unless it may be changed; VD_EIO while the directory isn't known (is_partial). */
 int meta_check_writable(const struct vd_meta *meta, struct vd_error *err);
+/** Read the directory if that failed before; records and their texts go then. */
+int meta_complete(struct vd_meta *meta, struct vd_error *err);
 bool meta_has_changes(const struct vd_meta *meta);
 /** A change of this record begins: remember what it stands upon. */
 void meta_begin_change(struct meta_record *record);
 
 /* meta_document.c */
 bool meta_kind_is_vendor(const char *kind);
+/** VD_EUNSUPPORTED: a later version wrote it. */
+int meta_check_replaceable(const struct meta_record *record, struct vd_error *err);
 /** Pack a document that is ahead. */
 int meta_settle_doc(struct vd_meta *meta, struct meta_record *record, struct vd_error *err);
 /** The document of a record, parsed; borrowed: it stays with the record. */

@@ -33,24 +33,22 @@ static int read_torn(struct vd_meta *meta, const struct meta_record *r, uint8_t 
 {
 	VD_AUTO_FREE uint8_t *own = NULL;
 	struct meta_head head;
-	struct vd_span item;
+	struct vd_span item, first;
 	int ret;
 
 	if (r->n_stored != 1)
 		return vd_error_set(err, VD_ECORRUPT, 0, VD_NO_OFFSET, "history: %s",
 				    r->damage_text ? r->damage_text : "damaged");
 	ret = meta_read_item(meta, &r->parts[0], &own, &item, err);
-	if (!ret) {
-		struct vd_span first = {item.p,
-					item.len < META_HEAD_MAX ? item.len : META_HEAD_MAX};
-
-		ret = meta_head_decode(first, r->parts[0].length, r->parts[0].flags, &head, err);
-	}
-	if (!ret && (head.packing != META_PLAIN || head.raw_len > room))
-		ret = vd_error_set(err, VD_ECORRUPT, 0, VD_NO_OFFSET, "history: %s",
-				   r->damage_text ? r->damage_text : "damaged");
 	if (ret)
-		return ret == VD_ENOENT ? VD_ECORRUPT : ret;
+		return ret;
+	first = vd_span(item.p, item.len < META_HEAD_MAX ? item.len : META_HEAD_MAX);
+	ret = meta_head_decode(first, r->parts[0].length, r->parts[0].flags, &head, NULL);
+	if (!ret && (head.packing != META_PLAIN || head.raw_len > room))
+		ret = VD_ECORRUPT;
+	if (ret)
+		return vd_error_set(err, ret == VD_ENOENT ? VD_ECORRUPT : ret, 0, VD_NO_OFFSET,
+				    "history: %s", r->damage_text ? r->damage_text : "damaged");
 	memcpy(raw, item.p + head.head_len, head.raw_len);
 	*len = head.raw_len;
 	return 0;
@@ -101,17 +99,26 @@ static void show(const struct meta_link *link, bool is_linked, struct vd_history
 	entry->is_linked = is_linked;
 }
 
-/* Entries that were cut off at the end are missed by the head that the facts hold. */
+/* Entries that were cut off at the end are missed by the head that the facts hold. More entries
+ * than the facts know are none that miss: who added them knows no facts. */
 static bool is_cut_off(const struct vd_meta *meta, struct vd_span raw)
 {
 	const struct meta_record *r = meta_find(meta, VD_RECORD_HISTORY, "history", "");
-	uint8_t digest[32];
-	uint64_t number;
+	struct meta_walk walk;
+	struct meta_link link;
+	bool is_linked;
 
-	meta_chain_head(raw, &number, digest);
-	return meta->has_stored && !r->is_changed &&
-	       (number != meta->stored.history_len ||
-		memcmp(digest, meta->stored.history_head, 32) != 0);
+	if (!meta->has_stored || r->is_changed)
+		return false;
+	if (!meta->stored.history_len)
+		return !meta->is_stale && raw.len;
+	meta_walk_begin(&walk, raw);
+	while (!meta_walk_next(&walk, &link, &is_linked, NULL))
+		if (link.number >= meta->stored.history_len)
+			return link.number == meta->stored.history_len
+				   ? memcmp(walk.previous, meta->stored.history_head, 32) != 0
+				   : !link.n_rolled_up;
+	return true;
 }
 
 int vd_meta_read_history(struct vd_meta *meta, vd_history_fn fn, void *user, uint64_t *n_broken,
@@ -178,8 +185,10 @@ static void set_host(struct meta_link *link, const char *host)
 int vd_meta_log(struct vd_meta *meta, const struct vd_operation *op, struct vd_error *err)
 {
 	struct meta_link *more, *link;
-	int ret = meta_check_writable(meta, err);
+	int ret = meta_complete(meta, err);
 
+	if (!ret)
+		ret = meta_check_writable(meta, err);
 	if (ret)
 		return ret;
 	if (meta->n_pending == PENDING_MAX)

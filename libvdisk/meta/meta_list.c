@@ -13,8 +13,18 @@ void meta_touch(struct vd_meta *meta)
 	meta_facts_free(&meta->derived);
 }
 
+int meta_complete(struct vd_meta *meta, struct vd_error *err)
+{
+	return meta->is_partial ? meta_load(meta, err) : 0;
+}
+
 int meta_check_writable(const struct vd_meta *meta, struct vd_error *err)
 {
+	/* What couldn't be read would be taken for gone, and overwritten. */
+	if (meta->is_writable && meta->is_partial)
+		return vd_error_set(err, VD_EIO, 0, VD_NO_OFFSET,
+				    "the metadata couldn't be read again after the last change; "
+				    "vd_meta_revert tries once more");
 	if (meta->is_writable)
 		return 0;
 	return vd_error_set(err, VD_EROFS, 0, VD_NO_OFFSET,

@@ -18,6 +18,7 @@ void meta_record_free(struct meta_record *record)
 	vd_free(record->kind);
 	vd_free(record->name);
 	vd_free(record->media);
+	vd_free(record->told_media);
 	vd_free(record->damage_text);
 	vd_free(record->parts);
 	meta_content_free(&record->fresh);
@@ -204,13 +205,13 @@ static int gather_parts(struct loading *ld, struct meta_record *r, const struct 
 	return 0;
 }
 
-static int add_broken(struct loading *ld, size_t index, const char *kind, enum vd_record_type type,
-		      const struct vd_error *why, struct vd_error *err)
+static int add_broken(struct loading *ld, size_t index, const char *kind, const char *name,
+		      enum vd_record_type type, const struct vd_error *why, struct vd_error *err)
 {
 	const struct vd_span none = {(const uint8_t *)"", 0};
 	struct meta_record *r;
-	int ret =
-	    meta_begin_record(ld, type, vd_span(kind, strlen(kind)), none, none, index, &r, err);
+	int ret = meta_begin_record(ld, type, vd_span(kind, strlen(kind)),
+				    vd_span(name, strlen(name)), none, index, &r, err);
 
 	if (!ret)
 		meta_set_damage(r, why);
@@ -244,24 +245,44 @@ static bool is_known_id(const uint8_t id[16], const char **kind, enum vd_record_
 	return false;
 }
 
+/* The directory in the facts doesn't fit, but knows whose id this is. */
+static const struct meta_entry *find_told(const struct loading *ld, const uint8_t id[16])
+{
+	const struct meta_facts *f = &ld->meta->stored;
+	char key[META_KEY_MAX];
+
+	for (size_t i = 0; ld->is_misfit && i < f->n_entries; i++) {
+		meta_key(f->entries[i].type, f->entries[i].kind, f->entries[i].name, key);
+		if (!memcmp(meta_part_id(key, 1).b, id, 16))
+			return &f->entries[i];
+	}
+	return NULL;
+}
+
 /* An item whose head can't be used. */
 static int take_broken(struct loading *ld, size_t index, int code, struct vd_error *why,
 		       struct vd_error *err)
 {
 	const struct vd_span none = {(const uint8_t *)"", 0};
 	const struct vd_item *item = &ld->meta->items[index];
+	const struct meta_entry *told = NULL;
 	enum vd_record_type type;
 	struct meta_record *r;
 	const char *kind;
 	bool is_known = is_known_id(item->id, &kind, &type);
 
+	if (!is_known && (told = find_told(ld, item->id))) {
+		is_known = true;
+		kind = told->kind;
+		type = told->type;
+	}
 	if (code == VD_ENOENT && !is_known)
 		return meta_begin_record(ld, VD_RECORD_FOREIGN, none, none, none, index, &r, err);
 	if (code == VD_ENOENT)
 		vd_error_set(why, VD_ECORRUPT, 0, item->offset,
 			     "its item has no envelope: it was overwritten, or written by a "
 			     "program that knows none");
-	return add_broken(ld, index, kind, type, why, err);
+	return add_broken(ld, index, kind, told ? told->name : "", type, why, err);
 }
 
 static int take_first(struct loading *ld, size_t index, const struct meta_head *head,
@@ -279,7 +300,7 @@ static int take_first(struct loading *ld, size_t index, const struct meta_head *
 	if (memcmp(meta_part_id(key, 1).b, ld->meta->items[index].id, 16) != 0) {
 		vd_error_set(&why, VD_ECORRUPT, 0, ld->meta->items[index].offset,
 			     "the item says it is %s, but doesn't lie under the id of that", key);
-		return add_broken(ld, index, "", head->type, &why, err);
+		return add_broken(ld, index, "", "", head->type, &why, err);
 	}
 	ret =
 	    meta_begin_record(ld, head->type, head->kind, head->name, head->media, index, &r, err);
@@ -316,7 +337,7 @@ static int classify(struct loading *ld, size_t index, bool is_last, struct vd_er
 		     "part %u of a record whose others are "
 		     "missing",
 		     head.part);
-	return add_broken(ld, index, "", head.type, &why, err);
+	return add_broken(ld, index, "", "", head.type, &why, err);
 }
 
 /* ---- all of it ---- */
@@ -356,6 +377,7 @@ static int load_items(struct loading *ld, struct vd_error *err)
 		ret = read_facts(meta, err);
 	if (!ret && meta->has_stored)
 		ret = meta_use_directory(ld, &fits, err);
+	ld->is_misfit = meta->has_stored && !fits;
 	ld->has_more = false;
 	for (int pass = 0; pass < 2; pass++)
 		for (size_t i = 0; !ret && i < meta->n_items; i++)
@@ -436,7 +458,8 @@ int meta_load(struct vd_meta *meta, struct vd_error *err)
 		struct loading ld = {.meta = meta};
 
 		forget(meta);
-		if (!meta_source(meta))
+		meta->is_partial = meta_source(meta);
+		if (!meta->is_partial)
 			return 0;
 		ret = vd_disk_list_items(meta_source(meta), &meta->items, &meta->n_items, err);
 		if (ret)
@@ -449,6 +472,7 @@ int meta_load(struct vd_meta *meta, struct vd_error *err)
 		ret = load_items(&ld, err);
 		vd_free(ld.is_claimed);
 	} while (!ret && has_damage(meta) && meta_look_again(meta));
+	meta->is_partial = ret;
 	meta_check_subject(meta);
 	return ret;
 }

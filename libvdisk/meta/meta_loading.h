@@ -9,6 +9,7 @@ struct loading {
 	struct vd_meta *meta;
 	bool *is_claimed; /* of each item */
 	bool has_more;    /* records that the directory doesn't know */
+	bool is_misfit;   /* there is one, and it doesn't fit */
 };
 
 /** Index of the item of this id; n_items: there is none. */

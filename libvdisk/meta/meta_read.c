@@ -232,16 +232,56 @@ static const char *label_of(const struct meta_record *r)
 	return *r->name ? r->name : *r->kind ? r->kind : "a record";
 }
 
+static int set_media(struct meta_record *r, struct vd_span media, struct vd_error *err)
+{
+	char *text;
+
+	if (span_is(media, r->media))
+		return 0;
+	text = vd_malloc(media.len + 1);
+	if (!text)
+		return vd_no_memory(err, media.len + 1, "a media type");
+	memcpy(text, media.p, media.len);
+	text[media.len] = '\0';
+	vd_free(r->told_media);
+	r->told_media = r->media;
+	r->pub.media_type = r->media = text;
+	return 0;
+}
+
+/* The directory in the facts spoke for it; the head of its first part knows better. */
+int meta_confirm(struct vd_meta *meta, struct meta_record *r, struct vd_error *err)
+{
+	uint8_t buf[META_HEAD_MAX];
+	struct meta_head head;
+	struct vd_span bytes;
+	int ret;
+
+	if (!r->is_vouched)
+		return 0;
+	ret = meta_read_head(meta, &r->parts[0], buf, &bytes, err);
+	/* What else is wrong with it is told by who reads it. */
+	if (ret || meta_head_decode(bytes, r->parts[0].length, r->parts[0].flags, &head, NULL))
+		return ret;
+	r->raw_len = head.whole_len;
+	memcpy(r->digest, head.whole_digest, 32);
+	r->is_vouched = meta->is_shown = false;
+	return set_media(r, head.media, err);
+}
+
 int meta_read_parts(struct vd_meta *meta, struct meta_record *record, vd_sink_fn sink, void *user,
 		    struct vd_error *err)
 {
 	struct vd_error why = VD_ERROR_INIT;
 	struct taking t;
-	int ret = 0;
+	int ret;
 
 	if (record->pub.damage)
 		return vd_error_set(err, record->pub.damage, 0, VD_NO_OFFSET, "%s: %s",
 				    label_of(record), record->damage_text);
+	ret = meta_confirm(meta, record, err);
+	if (ret)
+		return ret;
 	begin_taking(&t, record->raw_len, sink, user);
 	for (uint32_t i = 0; !ret && i < record->n_stored; i++)
 		ret = read_one(meta, record, i, &t, &why);

@@ -105,6 +105,57 @@ static void test_files_are_named_by_their_document(void **state)
 	metabox_close(&box);
 }
 
+static int to_nowhere(void *user, const void *buf, size_t len, struct vd_error *err)
+{
+	(void)user;
+	(void)buf;
+	(void)len;
+	(void)err;
+	return 0;
+}
+
+/* Change the last byte of an item, past the metadata layer. */
+static void damage_item(struct metabox *box, const char *key)
+{
+	struct vd_item item;
+	uint8_t *bytes = metabox_item(box, key, &item);
+
+	assert_non_null(bytes);
+	bytes[item.length - 1] ^= 1;
+	metabox_put_item(box, key, bytes, item.length, item.flags);
+	free(bytes);
+}
+
+/* What is damaged is looked at anew; the name it was asked by belongs to a record that goes then.
+ */
+static void test_damage_is_asked_for_by_a_borrowed_name(void **state)
+{
+	static const char xml[] = "<v xmlns=\"urn:test:vendor\">text</v>";
+	const struct vd_record *r;
+	struct metabox box;
+	char *bytes = NULL;
+	size_t len;
+
+	(void)state;
+	metabox_create(&box, "borrowed.vhdx", "vhdx");
+	assert_int_equal(metabox_attach(&box, NULL, "file", 5000, 7, &box.err), 0);
+	assert_int_equal(vd_meta_set_document(box.meta, NULL, xml, strlen(xml), &box.err), 0);
+	metabox_commit(&box);
+	damage_item(&box, "attachment:file");
+	damage_item(&box, "urn:test:vendor");
+	metabox_look(&box);
+	r = metabox_record(&box, VD_RECORD_ATTACHMENT, "file");
+	assert_non_null(r);
+	assert_int_equal(vd_meta_extract(box.meta, r->name, to_nowhere, NULL, &box.err),
+			 VD_ECORRUPT);
+	metabox_look(&box);
+	r = metabox_record(&box, VD_RECORD_DOCUMENT, "urn:test:vendor");
+	assert_non_null(r);
+	assert_int_equal(vd_meta_get_document(box.meta, r->kind, &bytes, &len, &box.err),
+			 VD_ECORRUPT);
+	metabox_close(&box);
+}
+
 static void test_names_that_are_refused(void **state)
 {
 	static const char *const names[] = {"",     "/etc/passwd", "../x", "a/../b", "a//b",
@@ -327,6 +378,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_files_round_trip),
 	    cmocka_unit_test(test_files_are_named_by_their_document),
+	    cmocka_unit_test(test_damage_is_asked_for_by_a_borrowed_name),
 	    cmocka_unit_test(test_names_that_are_refused),
 	    cmocka_unit_test(test_too_much_is_refused),
 	    cmocka_unit_test(test_a_source_that_fails_changes_nothing),

@@ -76,15 +76,16 @@ struct vd_image_opts {
  * can see, or the close after a compaction, enters one line in the history, durable before the
  * change (and with it the changes of vd_image_meta that weren't committed yet); if that fails, so
  * does the change. Nothing is added to an image that carries none, or whose metadata is too damaged
- * to be written. Errors: those of vd_disk_open and vd_meta_open; VD_EDENIED with the reason if the
- * policy forbids it. Damaged metadata is no error: the disk opens, and vd_meta_get_info tells.
+ * or too full to be written. Errors: those of vd_disk_open and vd_meta_open; VD_EDENIED with the
+ * reason if the policy forbids it. Damaged metadata is no error: the disk opens, and
+ * vd_meta_get_info tells.
  */
 VD_API int vd_image_open(struct vd_image **out, const char *path, enum vd_purpose purpose,
 			 const struct vd_policy *policy, const struct vd_image_opts *opts,
 			 struct vd_error *err);
 /** Flush and close, by one thread, when no other uses the image. Changes of its metadata that
  * weren't committed are dropped. NULL is allowed; the handle is gone also if this fails. After a
- *  compaction it enters the line, so it may fail as vd_image_commit does. */
+ * compaction it enters the line, so it may fail as vd_image_commit does. */
 VD_API int vd_image_close(struct vd_image *image, struct vd_error *err);
 
 /** The disk of the image, for the calls of vdisk/disk.h. Borrowed until the close; never NULL. */
@@ -100,9 +101,9 @@ VD_API void vd_image_lock_meta(struct vd_image *image);
 /** Let other threads have the metadata. */
 VD_API void vd_image_unlock_meta(struct vd_image *image);
 /** Commit metadata with an entry of the history that says `operation` (NULL: what the image was
- *  opened for) and `parameters` (may be NULL). This starts the history if there was none, and adds
- *  the entry also if nothing else has changed. Durable, all or none, when it returns 0; errors as
- *  vd_meta_commit, and VD_EROFS if the purpose doesn't write. After a failure the changes and the
+ * opened for) and `parameters` (may be NULL). This starts the history if there was none, and adds
+ * the entry also if nothing else has changed. Durable, all or none, when it returns 0; errors as
+ * vd_meta_commit, and VD_EROFS if the purpose doesn't write. After a failure the changes and the
  * entry wait for the next commit. Takes the lock by itself. */
 VD_API int vd_image_commit(struct vd_image *image, const char *operation, const char *parameters,
 			   struct vd_error *err);
@@ -170,7 +171,7 @@ struct vd_indexed_file {
 typedef int (*vd_index_fn)(void *user, const struct vd_indexed_file *file);
 /** Each entry of the file index that a scan with VD_SCAN_FILES wrote, file system by file system,
  * by path. VD_ENOENT: there is none; VD_ECORRUPT: it is damaged, perhaps after entries were told.
- *  Streams: memory doesn't grow with it. The thread rule of vdisk/meta.h holds. */
+ * Streams: memory doesn't grow with it. The thread rule of vdisk/meta.h holds. */
 VD_API int vd_meta_read_file_index(struct vd_meta *meta, vd_index_fn fn, void *user,
 				   struct vd_error *err);
 

@@ -323,7 +323,8 @@ VD_API int vd_meta_log(struct vd_meta *meta, const struct vd_operation *op, stru
  * Errors: VD_EBUSY, somebody else edits the sidecar, or has changed the same record since it was
  * read (revert, and do it again); VD_ENOSPC, the bounds or a full host; VD_EUNSUPPORTED,
  * VD_META_NOWHERE; VD_ECORRUPT; VD_EPOISONED and others of vd_disk_change_items. After a failure
- * the changes are still there, to be tried again or dropped.
+ * the changes are still there, to be tried again or dropped. Only if the metadata is durable, but
+ * can't be read again, none is left: setters say VD_EIO then, until vd_meta_revert has read it.
  */
 VD_API int vd_meta_commit(struct vd_meta *meta, struct vd_error *err);
 /** Forget the changes since the last commit, and read what is stored anew. */
