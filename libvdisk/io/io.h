@@ -167,6 +167,7 @@ int vd_file_punch(void *state, uint64_t offset, uint64_t len);
 int vd_file_zero(void *state, uint64_t offset, uint64_t len);
 int vd_file_allocate(void *state, uint64_t offset, uint64_t len);
 int vd_file_next_data(void *state, uint64_t offset, uint64_t *start, uint64_t *end);
+int vd_file_clone(void *state, uint64_t offset, void *to_state, uint64_t to_offset, uint64_t len);
 ssize_t vd_file_copy(void *state, uint64_t offset, void *to_state, uint64_t to_offset,
 		     uint64_t len);
 int vd_file_allocated(void *state, uint64_t *bytes);

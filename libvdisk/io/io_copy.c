@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Copying. The kernel does it where both ends are of the same kind: a reflink costs nothing. What
- * it can't do, or not to the end, goes through a buffer.
+ * Copying. The kernel does it where both ends are of the same kind: a reflink costs nothing, a copy
+ * no buffer. What it can't do, or not to the end, goes through one.
  */
 #include "io/io.h"
 
@@ -34,6 +34,19 @@ static void advance(struct copy *c, uint64_t n)
 	c->len -= n;
 }
 
+/* The kernel's step: how far it came, or -errno. */
+static ssize_t step(const struct copy *c, uint64_t n, uint64_t *n_shared)
+{
+	const struct vd_io_ops *ops = &c->from->ops;
+
+	if (ops->clone && ops->clone == c->to->ops.clone &&
+	    !ops->clone(c->from->state, c->offset, c->to->state, c->to_offset, n)) {
+		*n_shared += n;
+		return (ssize_t)n;
+	}
+	return ops->copy(c->from->state, c->offset, c->to->state, c->to_offset, n);
+}
+
 static int copy_by_kernel(struct copy *c, uint64_t *n_shared, struct vd_error *err)
 {
 	struct vd_io *from = c->from, *to = c->to;
@@ -53,7 +66,7 @@ static int copy_by_kernel(struct copy *c, uint64_t *n_shared, struct vd_error *e
 						err);
 		if (ret)
 			return ret;
-		done = from->ops.copy(from->state, c->offset, to->state, c->to_offset, n);
+		done = step(c, n, n_shared);
 		vd_io_range_leave(to, &range);
 		if (done == -EINTR)
 			continue;
@@ -64,7 +77,6 @@ static int copy_by_kernel(struct copy *c, uint64_t *n_shared, struct vd_error *e
 					  done < 0 ? (int)done : -EIO, err);
 		vd_io_count(&vd_io_own_stripe(to)->n_writes, 1);
 		vd_io_count(&vd_io_own_stripe(to)->bytes_written, (uint64_t)done);
-		*n_shared += (uint64_t)done;
 		advance(c, (uint64_t)done);
 	}
 	return 0;

@@ -107,6 +107,7 @@ static const struct vd_io_ops file_ops = {
     .allocate = vd_file_allocate,
     .next_data = vd_file_next_data,
     .copy = vd_file_copy,
+    .clone = vd_file_clone,
     .lock = vd_file_lock,
     .descriptor = file_descriptor,
     .allocated = vd_file_allocated,
@@ -211,8 +212,14 @@ int vd_io_open_file(struct vd_io **out, const char *path, uint32_t flags, struct
 		flags |= VD_IO_WRITE;
 		how |= O_CREAT | O_EXCL;
 	} else {
-		if (stat(path, &st))
+		if (flags & VD_IO_NO_FOLLOW)
+			how |= O_NOFOLLOW;
+		if (fstatat(AT_FDCWD, path, &st, flags & VD_IO_NO_FOLLOW ? AT_SYMLINK_NOFOLLOW : 0))
 			return fail_open(path, "open it", errno, err);
+		if (S_ISLNK(st.st_mode))
+			return vd_error_set(err, VD_EDENIED, ELOOP, VD_NO_OFFSET,
+					    "%s: is a symbolic link, which is not followed here",
+					    path);
 		ret = check_kind(path, st.st_mode, err);
 		if (ret)
 			return ret;

@@ -77,6 +77,21 @@ static bool can_clone(const struct vd_file *from, uint64_t offset, uint64_t to_o
 	       (offset | to_offset | len) % (uint64_t)st.st_blksize == 0;
 }
 
+int vd_file_clone(void *state, uint64_t offset, void *to_state, uint64_t to_offset, uint64_t len)
+{
+	const struct vd_file *from = state, *to = to_state;
+	struct file_clone_range range = {
+	    .src_fd = from->fd,
+	    .src_offset = offset,
+	    .src_length = len,
+	    .dest_offset = to_offset,
+	};
+
+	if (from->is_device || to->is_device || !can_clone(from, offset, to_offset, len))
+		return -EOPNOTSUPP;
+	return ioctl(to->fd, FICLONERANGE, &range) ? -errno : 0;
+}
+
 ssize_t vd_file_copy(void *state, uint64_t offset, void *to_state, uint64_t to_offset, uint64_t len)
 {
 	const struct vd_file *from = state, *to = to_state;
@@ -85,17 +100,6 @@ ssize_t vd_file_copy(void *state, uint64_t offset, void *to_state, uint64_t to_o
 
 	if (from->is_device || to->is_device)
 		return -EOPNOTSUPP;
-	if (can_clone(from, offset, to_offset, len)) {
-		struct file_clone_range range = {
-		    .src_fd = from->fd,
-		    .src_offset = offset,
-		    .src_length = len,
-		    .dest_offset = to_offset,
-		};
-
-		if (!ioctl(to->fd, FICLONERANGE, &range))
-			return (ssize_t)len;
-	}
 	/* Its copying by hand would go through the page cache, and wants alignment of its own. */
 	if (from->is_direct || to->is_direct)
 		return -EOPNOTSUPP;

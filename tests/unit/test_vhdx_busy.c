@@ -154,7 +154,8 @@ static void changes_are_told_as_such(void **state)
 	void (*const changes[])(struct store *) = {grow, tear_header, tear_regions, log_something,
 						   move_block};
 	struct vd_error err = VD_ERROR_INIT;
-	enum { N_PROBE = 0, N_LOOK = 5 }; /* reads: headers as a whole, signature, each of them, log */
+	/* Reads: the head of the file; headers as a whole, signature, each header, log. */
+	enum { N_PROBE = 1, N_LOOK = 5 };
 	uint64_t n_all, n_reads;
 	int n_errors;
 

@@ -309,6 +309,46 @@ static void second_region_table_serves_when_the_first_is_bad(void **state)
 	assert_false(regions.differ);
 	assert_int_equal(regions.bat.off, 3 * GEN_MIB);
 	vhdx_regions_free(&regions);
+	assert_int_equal(vhdx_regions_look(io, &headers.slot[1], &regions, &err), 0);
+	assert_false(regions.is_valid[0]);
+	assert_true(regions.is_valid[1]);
+	assert_int_equal(regions.bat.off, 3 * GEN_MIB);
+	vhdx_regions_free(&regions);
+	store_write(store, "torn", 4, 262144 + 20);
+	assert_int_equal(vhdx_regions_look(io, &headers.slot[1], &regions, &err), VD_ECORRUPT);
+	assert_non_null(strstr(err.text, "neither region table"));
+	vd_io_close(io);
+	store_free(store);
+}
+
+static void who_only_looks_reads_one_region_table(void **state)
+{
+	struct store *store = store_new(NULL);
+	struct vd_io *io;
+	struct vd_io_stats before, after;
+	struct vhdx_headers headers;
+	struct vhdx_regions regions;
+	struct vd_error err = VD_ERROR_INIT;
+	struct vhdxgen g;
+
+	(void)state;
+	vhdxgen_init(&g);
+	g.regions[1].is_bad = true;
+	vhdxgen_emit(&g, store);
+	io = store_io(store, false);
+	assert_int_equal(vhdx_headers_read(io, &headers, &err), 0);
+	vd_io_get_stats(io, &before);
+	assert_int_equal(vhdx_regions_look(io, &headers.slot[headers.current], &regions, &err), 0);
+	vd_io_get_stats(io, &after);
+	assert_int_equal(after.n_reads - before.n_reads, 1);
+	assert_int_equal(after.bytes_read - before.bytes_read, 65536);
+	assert_true(regions.is_valid[0]);
+	vhdx_regions_free(&regions);
+	/* Who writes has to know of both. */
+	assert_int_equal(vhdx_regions_read(io, &headers.slot[headers.current], &regions, &err), 0);
+	assert_true(regions.is_valid[0]);
+	assert_false(regions.is_valid[1]);
+	vhdx_regions_free(&regions);
 	vd_io_close(io);
 	store_free(store);
 }
@@ -349,6 +389,7 @@ int main(void)
 	    cmocka_unit_test(path_too_long_counts_as_absent),
 	    cmocka_unit_test(reading_takes_few_reads),
 	    cmocka_unit_test(second_region_table_serves_when_the_first_is_bad),
+	    cmocka_unit_test(who_only_looks_reads_one_region_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

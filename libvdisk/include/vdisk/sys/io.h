@@ -64,7 +64,7 @@ struct vd_io_ops {
 	int (*allocate)(void *state, uint64_t offset, uint64_t len);
 	/** The first data at or behind `offset`: [*start, *end). -ENXIO: none up to the end. */
 	int (*next_data)(void *state, uint64_t offset, uint64_t *start, uint64_t *end);
-	/** Copy within or between stores of the same ops (reflink where it can be had). */
+	/** Copy within or between stores of the same ops. */
 	ssize_t (*copy)(void *state, uint64_t offset, void *to_state, uint64_t to_offset,
 			uint64_t len);
 	/** Take `lock` or fail with VD_EBUSY and the holder in *err. */
@@ -75,12 +75,17 @@ struct vd_io_ops {
 	void (*cancel)(void *state);
 	/** Host bytes really used (st_blocks * 512). */
 	int (*allocated)(void *state, uint64_t *bytes);
+	/** As `copy`, but only by sharing extents (a reflink); tried first. All of it, or an error.
+	 */
+	int (*clone)(void *state, uint64_t offset, void *to_state, uint64_t to_offset,
+		     uint64_t len);
 };
 
 /** What vd_io_open_file() and vd_io_open_fd() may do. */
-#define VD_IO_WRITE  0x1u /**< open for reading and writing; otherwise reading only */
-#define VD_IO_CREATE 0x2u /**< make the file (it must not exist); implies VD_IO_WRITE */
-#define VD_IO_DIRECT 0x4u /**< O_DIRECT; falls back, with a message, where it can't be had */
+#define VD_IO_WRITE     0x1u /**< open for reading and writing; otherwise reading only */
+#define VD_IO_CREATE    0x2u /**< make the file (it must not exist); implies VD_IO_WRITE */
+#define VD_IO_DIRECT    0x4u /**< O_DIRECT; falls back, with a message, where it can't be had */
+#define VD_IO_NO_FOLLOW 0x8u /**< refuse a path whose last part is a symbolic link (VD_EDENIED) */
 
 /**
  * Open a file or a block device. O_CLOEXEC always; never follows into a FIFO, socket, tty or
@@ -157,8 +162,8 @@ VD_API int vd_io_next_data(struct vd_io *io, uint64_t offset, uint64_t limit, ui
 			   uint64_t *end, struct vd_error *err);
 /**
  * Copy [offset, offset + len) of `io` to `to` at `to_offset`, sharing extents where the file
- * system can (FICLONERANGE, copy_file_range), by read and write elsewhere. *n_shared (may be
- * NULL) is how many bytes took the way through the kernel.
+ * system can (FICLONERANGE), else by the kernel (copy_file_range), else by read and write.
+ * *n_shared (may be NULL) is how many bytes weren't copied, but share their extents.
  */
 VD_API int vd_io_copy(struct vd_io *io, uint64_t offset, struct vd_io *to, uint64_t to_offset,
 		      uint64_t len, uint64_t *n_shared, struct vd_error *err);
