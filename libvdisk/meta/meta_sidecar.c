@@ -275,18 +275,32 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-int meta_lock_sidecar(struct vd_meta *meta, struct vd_disk **disk, struct vd_error *err)
+/* A link in the place of a sidecar could lead to any image: in folders of others root must not
+ * follow it for writing. */
+static int open_to_edit(struct vd_disk **disk, const char *path, struct vd_error *err)
 {
 	struct vd_open_opts opts = VD_OPEN_OPTS_INIT;
+	struct vd_io *io;
+	int ret = vd_io_open_file(&io, path, VD_IO_WRITE | VD_IO_NO_FOLLOW, err);
+
+	if (ret)
+		return ret;
+	opts.flags = VD_OPEN_WRITE | VD_OPEN_NO_PARENTS;
+	opts.format = VD_FORMAT_VHDX;
+	ret = vd_disk_open_io(disk, io, &opts, err);
+	vd_io_close(io);
+	return ret;
+}
+
+int meta_lock_sidecar(struct vd_meta *meta, struct vd_disk **disk, struct vd_error *err)
+{
 	const struct timespec pause = {0, 10000000};
 	uint64_t end = now_ms() + meta->opts.timeout_ms;
 	struct vd_error why = VD_ERROR_INIT;
 	int ret;
 
-	opts.flags = VD_OPEN_WRITE | VD_OPEN_NO_PARENTS;
-	opts.format = VD_FORMAT_VHDX;
 	for (;;) {
-		ret = vd_disk_open(disk, meta->sidecar, &opts, &why);
+		ret = open_to_edit(disk, meta->sidecar, &why);
 		if (!ret && vd_io_has_name(vd_disk_io(*disk)))
 			return 0;
 		if (!ret) {

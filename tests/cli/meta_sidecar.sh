@@ -93,6 +93,15 @@ shows "back.raw   -"
 expect 0 "$V" convert r.vhdx - >/dev/null
 says "stays behind"
 
+# A link in its place isn't followed for writing: it could lead anywhere.
+"$V" create --format raw linked.raw 4M
+"$V" create target.vhdx 4M
+ln -s target.vhdx linked.raw.vdmeta
+was=$(sha256sum <target.vhdx)
+expect 4 "$V" tag linked.raw +x
+says "symbolic link"
+[ "$(sha256sum <target.vhdx)" = "$was" ] || fail "the target of the link was written"
+
 # A damaged sidecar is told, and the disk is read all the same.
 printf 'garbage' | dd of=r.raw.vdmeta conv=notrunc status=none
 expect 0 "$V" inspect r.raw
