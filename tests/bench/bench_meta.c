@@ -109,7 +109,7 @@ static void fill(const char *path)
 	uint64_t x = 88172645463325252u;
 
 	n += (size_t)snprintf(xml, room, "%s", head);
-	for (int i = 0; i < 6000; i++) {
+	for (int i = 0; i < 7800; i++) {
 		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
 		n += (size_t)snprintf(xml + n, room - n,
 				      "<package>pkg:deb/debian/p%d@1.%016" PRIx64 "</package>", i,
@@ -192,16 +192,18 @@ static double look_at_all(const char *prefix, int n, bool validates, uint64_t *n
 
 static void bench_many(const char *prefix, int n, bool validates)
 {
-	double times[64], target = validates ? 8000 : 20000, rate;
+	double times[64], target = validates ? 8000 : 20000, cpu, rate;
 	char ours[128];
 	uint64_t n_facts;
 
 	look_at_all(prefix, n, validates, &n_facts);
+	cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
 	for (int i = 0; i < n_rounds; i++)
 		times[i] = look_at_all(prefix, n, validates, &n_facts);
+	cpu = (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) / n_rounds / n * 1e6;
 	rate = n / median(times, n_rounds);
-	snprintf(ours, sizeof(ours), "%.0f images/s, %" PRIu64 " facts each", rate,
-		 n_facts / (uint64_t)n);
+	snprintf(ours, sizeof(ours), "%.0f images/s, %.0f us of CPU and %" PRIu64 " facts each",
+		 rate, cpu, n_facts / (uint64_t)n);
 	row(validates ? "inspect, and all documents validated, 2 threads"
 		      : "inspect in one process, 2 threads",
 	    ours, "-", rate / target, validates ? ">= 8,000/s" : ">= 20,000/s", rate >= target);
@@ -214,7 +216,7 @@ static void bench_one(const char *path)
 	struct vd_io_stats stats = {0};
 	struct vd_disk_info info = {.size = sizeof(info)};
 	struct rusage usage;
-	double times[64], ms, mib;
+	double times[64], cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), ms, mib;
 	size_t n_facts = 0;
 	char ours[160];
 
@@ -228,10 +230,12 @@ static void bench_one(const char *path)
 		close_image(image);
 		times[i] = seconds(CLOCK_MONOTONIC) - start;
 	}
+	cpu = (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) / n_rounds * 1e3;
 	getrusage(RUSAGE_SELF, &usage);
 	ms = median(times, n_rounds) * 1e3;
 	mib = (double)usage.ru_maxrss / 1024;
-	snprintf(ours, sizeof(ours), "%.2f ms, %" PRIu64 " reads, %.0f KiB, %.1f MiB resident", ms,
+	snprintf(ours, sizeof(ours),
+		 "%.2f ms (%.2f of CPU), %" PRIu64 " reads, %.0f KiB, %.1f MiB resident", ms, cpu,
 		 stats.n_reads, (double)stats.bytes_read / 1024, mib);
 	printf("inspect %" PRIu64
 	       " TiB with %zu facts|%s|-|%.2f|<= 3 ms, 12 reads, 1 MiB, 16 MiB|%s\n",
