@@ -253,8 +253,8 @@ void vhdx_space_release(struct vhdx *v, uint64_t off, uint64_t n);
 int vhdx_space_take(struct vhdx *v, uint64_t off, uint64_t n, bool *is_zero, struct vd_error *err);
 /** Not under map_lock: what was taken, and perhaps written to, isn't used after all. */
 void vhdx_space_give_back(struct vhdx *v, uint64_t off, uint64_t n);
-/** As release, but the block lives on elsewhere. is_logged: the log may have pages of the old place,
- *  which is free with the end of the lap. */
+/** As release, but the block lives on elsewhere. is_logged: the log may have pages of the old
+ * place, which is free with the end of the lap. */
 void vhdx_space_moved(struct vhdx *v, uint64_t off, uint64_t n, bool is_logged);
 /** Not under map_lock: freed space still waits for readers. */
 bool vhdx_space_is_draining(struct vhdx *v);

@@ -8,11 +8,28 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/crc32c.h"
+#include "base/span.h"
 #include "format/vhdx/vhdx_check.h"
 
 #define PIECE ((size_t)1 << 20)
+#define UNIT  ((size_t)4096)
 
-/* The data of [off, end); holes count by where they are. */
+/* The units that aren't zero, by where they are. A hole counts as zeros do: on XFS reserved space
+ * that is only read may be a hole before and data afterwards. */
+static void add_units(const uint8_t *piece, uint64_t off, size_t n, uint32_t *crc)
+{
+	for (size_t i = 0; i < n; i += UNIT) {
+		size_t len = n - i < UNIT ? n - i : UNIT;
+		uint64_t at = off + i;
+
+		if (vd_is_zero(piece + i, len))
+			continue;
+		*crc = vd_crc32c(*crc, &at, sizeof(at));
+		*crc = vd_crc32c(*crc, piece + i, len);
+	}
+}
+
+/* The data of [off, end), which are multiples of UNIT. */
 static int add_range(struct vd_io *io, uint64_t off, uint64_t end, uint8_t *piece, uint32_t *crc,
 		     struct vd_error *err)
 {
@@ -24,14 +41,15 @@ static int add_range(struct vd_io *io, uint64_t off, uint64_t end, uint8_t *piec
 			return rc;
 		if (start >= end || start >= data_end)
 			return 0;
-		*crc = vd_crc32c(*crc, &start, sizeof(start));
-		for (off = start; off < vd_min64(data_end, end);) {
-			size_t n = (size_t)vd_min64(PIECE, vd_min64(data_end, end) - off);
+		off = start / UNIT * UNIT;
+		data_end = vd_min64((data_end + UNIT - 1) / UNIT * UNIT, end);
+		while (off < data_end) {
+			size_t n = (size_t)vd_min64(PIECE, data_end - off);
 
 			rc = vd_io_read(io, piece, n, off, err);
 			if (rc)
 				return rc;
-			*crc = vd_crc32c(*crc, piece, n);
+			add_units(piece, off, n, crc);
 			off += n;
 		}
 	}

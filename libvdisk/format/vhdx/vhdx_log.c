@@ -441,11 +441,18 @@ int vhdx_commit_alone(struct vhdx *v, int (*then)(struct vhdx *v, void *user, st
 	ret = commit_once(v, NULL, err);
 	if (!ret && c->is_unapplied)
 		ret = apply(v, err);
+	if (!ret && c->is_half)
+		ret = vhdx_headers_update(v, &c->header, err);
 	if (!ret && !vd_guid_is_nil(c->header.log_id)) {
 		if (!VD_SABOTAGED(T1_SYNC))
 			ret = vhdx_file_sync(v, err);
 		if (!ret && !VD_SABOTAGED(T2_LAP))
 			ret = end_lap(v, err);
+	} else if (!ret) {
+		/* Only the second header of its end may have failed. */
+		pthread_mutex_lock(&v->map_lock);
+		vhdx_space_lap_ended(v);
+		pthread_mutex_unlock(&v->map_lock);
 	}
 	if (!ret)
 		ret = then(v, user, err);
