@@ -79,6 +79,14 @@ REGION_CRC      fault/test_items_crash   items, the region grows
 REGION_ZERO     unit/test_vhdx_items_others a_new_region_holds_nothing_else
 REGION_LAP      fault/test_items_crash   items, the region grows
 REGION_CACHE    fault/test_items_steps   a_bitmap_where_the_region_was_is_zero
+M1_WATCH        fault/test_moves_steps   a_write_during_the_copy_is_copied_again
+M1_HOLD         fault/test_moves_steps   writers_wait_while_their_block_changes_its_place
+M1_DRAIN        fault/test_moves_steps   a_block_waits_for_writes_in_flight
+M2_ZERO         fault/test_moves_steps   space_with_old_bytes_is_zeroed_before_a_block_moves_there
+M3_EARLY        fault/test_moves_steps   the_old_place_keeps_its_bytes_until_the_commit
+DROP_LOOK       fault/test_moves_steps   a_block_that_was_written_since_the_look_stays
+T1_SYNC         fault/test_moves_steps   the_log_is_emptied_when_all_is_in_place
+T2_LAP          fault/test_moves_steps   the_log_asks_for_no_more_than_the_file_has
 '
 
 program_of() {

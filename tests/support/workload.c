@@ -106,6 +106,23 @@ bool workload_write(struct workload *w, uint64_t offset, size_t len)
 	return true;
 }
 
+bool workload_blank(struct workload *w, uint64_t offset, size_t len)
+{
+	struct trace_op op = begin(w, (struct trace_op){TRACE_CHANGE, offset, len, 0, 0, 0, 0, 0});
+	struct vd_error err = VD_ERROR_INIT;
+	uint8_t *buf = must(calloc(1, len));
+	int rc = vd_disk_write(w->disk, buf, len, offset, &err);
+
+	free(buf);
+	if (rc < 0) {
+		model_unsure(w->model, offset, len, 0);
+		return failed(w, "write of zeros", offset, len, &err);
+	}
+	model_write(w->model, offset, len, 0);
+	trace_add(w, op);
+	return true;
+}
+
 bool workload_zero(struct workload *w, uint64_t offset, uint64_t len, uint32_t flags)
 {
 	struct trace_op op = begin(w, (struct trace_op){TRACE_CHANGE, offset, len, 0, 0, 0, 0, 0});

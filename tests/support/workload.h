@@ -56,6 +56,8 @@ struct workload {
 bool workload_open(struct workload *w);
 bool workload_close(struct workload *w);
 bool workload_write(struct workload *w, uint64_t offset, size_t len);
+/** Write zeros that the host doesn't know to be zeros. */
+bool workload_blank(struct workload *w, uint64_t offset, size_t len);
 bool workload_zero(struct workload *w, uint64_t offset, uint64_t len, uint32_t flags);
 bool workload_discard(struct workload *w, uint64_t offset, uint64_t len);
 bool workload_flush(struct workload *w);

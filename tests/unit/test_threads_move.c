@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vdisk/compact.h>
 #include <vdisk/disk.h>
 #include <vdisk/sys/io.h>
 #include <vdisk/sys/space.h>
@@ -262,10 +263,235 @@ static void test_moves_beside_writes(void **state)
 	free(run);
 }
 
+/*
+ * The race for space: two threads free a block and at once write another one, 1,000 times each, so
+ * that they take what moves, cuts and compactions have just set free, or were about to take.
+ */
+#define N_OWN    8u
+#define N_RACERS 2u
+#define N_ROUNDS 1000u
+#define N_MARKED 3u /* pages of a block that are written */
+
+struct race {
+	struct vd_disk *disk;
+	_Atomic uint32_t n_writing, n_done, n_reused;
+	_Atomic bool has_failed, was_freed[256]; /* by MiB of the file */
+	uint32_t generation[N_RACERS][N_OWN];    /* 0: freed */
+	char text[1024];
+};
+
+struct racer {
+	struct race *race;
+	uint32_t number;
+	uint64_t random;
+	pthread_t thread;
+};
+
+static const uint64_t marked[N_MARKED] = {0, 7 * PAGE, MIB - PAGE};
+
+static bool lose(struct race *race, const char *what, const char *why)
+{
+	if (!atomic_exchange(&race->has_failed, true))
+		snprintf(race->text, sizeof(race->text), "%s: %s", what, why);
+	return false;
+}
+
+static uint64_t start_of(const struct racer *racer, uint32_t own)
+{
+	return (own * N_RACERS + racer->number) * MIB;
+}
+
+static bool is_kept(struct racer *racer, uint32_t own)
+{
+	struct race *race = racer->race;
+	struct vd_error err = VD_ERROR_INIT;
+	uint8_t buf[PAGE];
+	char text[300];
+
+	for (uint32_t i = 0; i < N_MARKED; i++) {
+		uint64_t at = start_of(racer, own) + marked[i];
+
+		if (vd_disk_read(race->disk, buf, PAGE, at, &err))
+			return lose(race, "read", err.text);
+		if (!stamp_verify(buf, PAGE, at, race->generation[racer->number][own], SEED, text,
+				  sizeof(text)))
+			return lose(race, "content", text);
+	}
+	return true;
+}
+
+/* Where it is now; UINT64_MAX: nowhere. */
+static uint64_t place_now(struct racer *racer, uint32_t own)
+{
+	struct vd_mapping mapping;
+	uint64_t place = UINT64_MAX;
+
+	if (vd_disk_resolve(racer->race->disk, start_of(racer, own), PAGE, VD_ACCESS_READ, &mapping,
+			    NULL))
+		return place;
+	if (mapping.state == VD_STATE_DATA)
+		place = mapping.io_offset / MIB;
+	vd_disk_release(racer->race->disk, &mapping, VD_OUTCOME_READ, NULL);
+	return place;
+}
+
+static bool let_go(struct racer *racer, uint32_t own)
+{
+	struct race *race = racer->race;
+	struct vd_error err = VD_ERROR_INIT;
+	uint64_t place = place_now(racer, own);
+
+	if (vd_disk_discard(race->disk, start_of(racer, own), MIB, &err) ||
+	    vd_disk_flush(race->disk, &err))
+		return lose(race, "free", err.text);
+	race->generation[racer->number][own] = 0;
+	if (place < 256)
+		atomic_store(&race->was_freed[place], true);
+	return true;
+}
+
+static bool take(struct racer *racer, uint32_t own, uint32_t generation)
+{
+	struct race *race = racer->race;
+	struct vd_error err = VD_ERROR_INIT;
+	uint8_t buf[PAGE];
+	uint64_t place;
+	int ret = 0;
+
+	race->generation[racer->number][own] = generation;
+	for (uint32_t i = 0; i < N_MARKED && !ret; i++) {
+		uint64_t at = start_of(racer, own) + marked[i];
+
+		stamp_fill(buf, PAGE, at, generation, SEED);
+		ret = vd_disk_write(race->disk, buf, PAGE, at, &err);
+	}
+	if (ret)
+		return lose(race, "write", err.text);
+	place = place_now(racer, own);
+	if (place < 256 && atomic_exchange(&race->was_freed[place], false))
+		atomic_fetch_add(&race->n_reused, 1);
+	return true;
+}
+
+static void *run_rounds(void *arg)
+{
+	struct racer *racer = arg;
+	bool ok = true;
+
+	for (uint32_t i = 1; i <= N_ROUNDS && ok && !atomic_load(&racer->race->has_failed); i++) {
+		uint32_t one = (uint32_t)rnd_below(&racer->random, N_OWN);
+		uint32_t other = (uint32_t)rnd_below(&racer->random, N_OWN);
+
+		atomic_fetch_add(&racer->race->n_writing, 1);
+		ok = is_kept(racer, one) && let_go(racer, one) && take(racer, other, i);
+		atomic_fetch_sub(&racer->race->n_writing, 1);
+		ok = ok && is_kept(racer, other) && is_kept(racer, one);
+	}
+	atomic_fetch_add(&racer->race->n_done, 1);
+	return NULL;
+}
+
+struct won {
+	uint32_t n_moved, n_beside, n_shorter, n_compacted;
+	uint64_t length;
+};
+
+/* To the first free place, or a random one; then and now the file is cut. */
+static void compete(struct race *race, uint64_t *random, struct won *won)
+{
+	struct vd_space_info info = {.size = sizeof(info)};
+	struct vd_error err = VD_ERROR_INIT;
+	struct uses uses = {.n = 0};
+	const struct vd_use_range *use;
+	uint64_t to, length, dice = rnd_below(random, 48);
+	bool is_beside;
+	int ret = vd_disk_list_use(race->disk, gather, &uses, &err);
+
+	if (!ret)
+		ret = vd_disk_get_space(race->disk, &info, &err);
+	if (ret) {
+		lose(race, "list", err.text);
+		return;
+	}
+	use = &uses.range[rnd_below(random, uses.n)];
+	to = find_free(&uses, info.file_size, random);
+	to = to ? to : info.file_size;
+	/* Between the first and the last of the others' writes. */
+	won->n_shorter += info.file_size < won->length && !atomic_load(&race->n_done);
+	won->length = info.file_size;
+	if (dice == 0) {
+		ret = vd_compact(race->disk, NULL, NULL, &err);
+		won->n_compacted += !ret;
+	} else if (dice < 3) {
+		ret = vd_disk_cut(race->disk, 0, &length, &err);
+	} else if (use->use == VD_USE_BLOCK) {
+		is_beside = atomic_load(&race->n_writing) > 0;
+		ret = vd_disk_move_block(race->disk, VD_USE_BLOCK, use->number, use->offset, to, 50,
+					 NULL, &err);
+		is_beside |= atomic_load(&race->n_writing) > 0;
+		won->n_moved += !ret;
+		won->n_beside += !ret && is_beside;
+		if (!ret && use->offset / MIB < 256)
+			atomic_store(&race->was_freed[use->offset / MIB], true);
+	}
+	if (ret && !is_expected(ret))
+		lose(race, "space", err.text);
+}
+
+static void test_freed_space_is_taken_at_once(void **state)
+{
+	struct store *store = store_new(NULL);
+	struct vd_io *io = store_io(store, true);
+	struct vd_create_opts create = VD_CREATE_OPTS_INIT;
+	struct vd_open_opts opts = VD_OPEN_OPTS_INIT;
+	struct vd_error err = VD_ERROR_INIT;
+	struct race *race = calloc(1, sizeof(*race));
+	struct racer racers[N_RACERS];
+	struct won won = {0, 0, 0, 0, 0};
+	uint64_t random = 9, n_errors = 0;
+
+	(void)state;
+	create.virtual_size = N_RACERS * N_OWN * MIB;
+	create.block_size = (uint32_t)MIB;
+	create.log_size = (uint32_t)MIB;
+	opts.flags = VD_OPEN_WRITE;
+	assert_int_equal(vd_disk_create_io(io, &create, &err), 0);
+	assert_int_equal(vd_disk_open_io(&race->disk, io, &opts, &err), 0);
+	for (uint32_t i = 0; i < N_RACERS; i++) {
+		racers[i] = (struct racer){.race = race, .number = i, .random = 100 + i};
+		pthread_create(&racers[i].thread, NULL, run_rounds, &racers[i]);
+	}
+	while (atomic_load(&race->n_done) < N_RACERS)
+		compete(race, &random, &won);
+	for (uint32_t i = 0; i < N_RACERS; i++)
+		pthread_join(racers[i].thread, NULL);
+	for (int i = 0; i < 2; i++) {
+		for (uint32_t own = 0; own < N_OWN * N_RACERS; own++)
+			if (!atomic_load(&race->has_failed))
+				is_kept(&racers[own % N_RACERS], own / N_RACERS);
+		if (race->has_failed)
+			fail_msg("%s", race->text);
+		assert_int_equal(vd_disk_close(race->disk, &err), 0);
+		assert_int_equal(vd_disk_check_io(io, NULL, NULL, NULL, &n_errors, &err), 0);
+		assert_int_equal(n_errors, 0);
+		if (i == 0)
+			assert_int_equal(vd_disk_open_io(&race->disk, io, &opts, &err), 0);
+	}
+	print_message("%u moved (%u beside writes), %u times shorter, %u compacted, %u "
+		      "allocations in space just freed\n",
+		      won.n_moved, won.n_beside, won.n_shorter, won.n_compacted,
+		      atomic_load(&race->n_reused));
+	assert_true(won.n_beside > 5 && won.n_shorter > 0 && race->n_reused > 0);
+	vd_io_close(io);
+	store_free(store);
+	free(race);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_moves_beside_writes),
+	    cmocka_unit_test(test_freed_space_is_taken_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
