@@ -22,11 +22,9 @@ good()
 
 # Blocks come and go.
 $V create a.vhdx 64M --block-size 1M -q
-for ((i = 0; i < 40; i++)); do
-	put a.vhdx $i $i
-done
-for ((i = 0; i < 40; i++)); do
-	[ $((i % 4)) = 0 ] || $V discard a.vhdx --offset ${i}M --length 1M -q
+pattern 1 41943040 | $V write -q a.vhdx
+for ((i = 1; i < 40; i += 4)); do
+	$V discard a.vhdx --offset ${i}M --length 3M -q
 done
 before=$(content a.vhdx)
 guid=$($V inspect --json a.vhdx | jq -r '.[0].data_write_id')
@@ -103,16 +101,12 @@ good z.vhdx "$before"
 
 # A child keeps showing zeros where the parent has data, and the parent isn't touched.
 $V create parent.vhdx 32M --block-size 1M -q
-for ((i = 0; i < 16; i++)); do
-	put parent.vhdx $i $((100 + i))
-done
+pattern 100 16777216 | $V write -q parent.vhdx
 $V create child.vhdx --parent parent.vhdx -q
-for ((i = 4; i < 20; i++)); do
-	put child.vhdx $i $((200 + i))
-done
+pattern 200 16777216 | $V write -q child.vhdx --offset 4M
 pattern 7 300000 | $V write -q child.vhdx --offset 700000
-for ((i = 4; i < 20; i++)); do
-	[ $((i % 3)) = 0 ] || $V discard child.vhdx --offset ${i}M --length 1M -q
+for ((i = 4; i < 20; i += 3)); do
+	$V discard child.vhdx --offset ${i}M --length 2M -q
 done
 parent=$(sha256sum <parent.vhdx)
 before=$(content child.vhdx)

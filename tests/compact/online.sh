@@ -147,11 +147,11 @@ expect 0 $V log --json a.vhdx
 json '[.[0].entries[] | select(.operation == "compact")] | length >= 2'
 expect 0 $V tag a.vhdx
 shows "n="
-echo "count: bytes before $before"
-echo "count: bytes in use $live"
-echo "count: bytes after $(space a.vhdx)"
-echo "count: file length before $was"
-echo "count: file length under load $during"
-echo "count: file length after $(length a.vhdx)"
+echo "count: MiB before $((before >> 20))"
+echo "count: MiB in use $((live >> 20))"
+echo "count: MiB after $(($(space a.vhdx) >> 20))"
+echo "count: MiB of file before $((was >> 20))"
+echo "count: MiB of file under load $((during >> 20))"
+echo "count: MiB of file after $(($(length a.vhdx) >> 20))"
 echo "count: blocks moved while fio was running $(jq '.[0].moves' first)"
 echo "count: longest wait of a write in microseconds $(jq '.[0].longest_hold_ns / 1000 | floor' first)"
