@@ -180,6 +180,7 @@ include $(wildcard metadata-schema/*.mk libvdisk/*/*.mk control/*.mk vdtool/*.mk
 demo: deps
 	+@$(again) all $(B)/tests/interop/vhdi_cat
 	@B=$(abspath $(B)) tests/demo.sh
+	@B=$(abspath $(B)) tests/demo_online.sh
 
 ## test: build and run everything; `make test T=NAME` only what NAME names
 test: deps
