@@ -64,6 +64,30 @@ void control_set_text(json_t *object, const char *key, const char *text);
 void control_set_number(json_t *object, const char *key, uint64_t value);
 json_t *control_safe_string(const char *text);
 
+/* ---- content ---- */
+
+#define CONTROL_CONTENT_MAX (64u << 20)
+
+/** Bytes that go beside a request, as a file in memory. */
+struct control_content {
+	int fd;
+	uint64_t length;
+};
+/** An empty one, to be filled, then sealed, then sent (control_call_with). */
+int control_content_new(struct control_content *content, struct vd_error *err);
+/** Append. VD_ENOSPC: more than CONTROL_CONTENT_MAX. */
+int control_content_add(struct control_content *content, const void *bytes, size_t len,
+			struct vd_error *err);
+/** Nobody can change it any more. */
+int control_content_seal(struct control_content *content, struct vd_error *err);
+/** What came with a request; `fd` (-1: nothing came) stays the caller's. VD_EINVAL: it isn't
+ *  sealed. */
+int control_content_take(struct control_content *content, int fd, struct vd_error *err);
+/** A stretch, whole. VD_EINVAL: it lies outside. */
+int control_content_read(const struct control_content *content, uint64_t at, void *buf, size_t len,
+			 struct vd_error *err);
+void control_content_close(struct control_content *content);
+
 /* ---- places ---- */
 
 /** The folder of `uid`'s sockets: /run/vdisk, /run/user/UID/vdisk, or $VDISK_RUNTIME_DIR. */
@@ -102,6 +126,10 @@ int control_find_mount(struct control_peer *peer, const char *mount_point, struc
  *  *reply (may be NULL) is set in any case where there is an answer. timeout_ms < 0: no end. */
 int control_call(struct control_peer *peer, json_t *request, json_t **reply, int timeout_ms,
 		 struct vd_error *err);
+/** The same with content beside the request; NULL: none. */
+int control_call_with(struct control_peer *peer, json_t *request,
+		      const struct control_content *content, json_t **reply, int timeout_ms,
+		      struct vd_error *err);
 /** Wait for one more line on the same connection. */
 int control_wait(struct control_peer *peer, json_t **reply, int timeout_ms, struct vd_error *err);
 void control_peer_close(struct control_peer *peer);

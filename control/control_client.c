@@ -242,7 +242,27 @@ static int hung_up(int sys_errno, struct vd_error *err)
 			    sys_errno ? strerror(sys_errno) : "");
 }
 
-static int send_line(struct control_peer *peer, const char *line, size_t len, int64_t end,
+/* A descriptor goes with the first byte, as the kernel wants it. */
+static ssize_t send_some(int socket_fd, const char *line, size_t len, int fd)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} extra = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)),
+			    .cmsg_level = SOL_SOCKET,
+			    .cmsg_type = SCM_RIGHTS}};
+	struct iovec bytes = {(void *)(uintptr_t)line, len};
+	struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		memcpy(CMSG_DATA(&extra.head), &fd, sizeof(fd));
+		message.msg_control = &extra;
+		message.msg_controllen = sizeof(extra);
+	}
+	return sendmsg(socket_fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static int send_line(struct control_peer *peer, const char *line, size_t len, int fd, int64_t end,
 		     struct vd_error *err)
 {
 	while (len) {
@@ -251,10 +271,11 @@ static int send_line(struct control_peer *peer, const char *line, size_t len, in
 
 		if (rc)
 			return rc;
-		n = send(peer->fd, line, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = send_some(peer->fd, line, len, fd);
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			return hung_up(errno, err);
 		if (n > 0) {
+			fd = -1;
 			line += n;
 			len -= (size_t)n;
 		}
@@ -302,6 +323,13 @@ int control_wait(struct control_peer *peer, json_t **reply, int timeout_ms, stru
 int control_call(struct control_peer *peer, json_t *request, json_t **reply, int timeout_ms,
 		 struct vd_error *err)
 {
+	return control_call_with(peer, request, NULL, reply, timeout_ms, err);
+}
+
+int control_call_with(struct control_peer *peer, json_t *request,
+		      const struct control_content *content, json_t **reply, int timeout_ms,
+		      struct vd_error *err)
+{
 	size_t len;
 	char *line = control_message_format(request, &len);
 	int rc;
@@ -312,7 +340,8 @@ int control_call(struct control_peer *peer, json_t *request, json_t **reply, int
 	if (!line)
 		return vd_error_set(err, VD_ERANGE, 0, VD_NO_OFFSET,
 				    "too much for one message of the control channel");
-	rc = send_line(peer, line, len, timeout_ms < 0 ? -1 : now_ms() + timeout_ms, err);
+	rc = send_line(peer, line, len, content ? content->fd : -1,
+		       timeout_ms < 0 ? -1 : now_ms() + timeout_ms, err);
 	free(line);
 	return rc ? rc : control_wait(peer, reply, timeout_ms, err);
 }

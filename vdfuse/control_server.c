@@ -27,6 +27,7 @@ struct client {
 	char *out; /* an answer under way */
 	size_t out_len, out_done;
 	int64_t stuck_since; /* 0: nothing half done */
+	int content_fd;      /* -1: none came that waits to be used */
 	bool waits_for_end;
 };
 
@@ -51,9 +52,11 @@ static void hang_up(struct client *client)
 {
 	if (client->fd >= 0)
 		close(client->fd);
+	if (client->content_fd >= 0)
+		close(client->content_fd);
 	control_lines_free(&client->in);
 	free(client->out);
-	*client = (struct client){.fd = -1};
+	*client = (struct client){.fd = -1, .content_fd = -1};
 }
 
 static void send_some(struct client *client)
@@ -109,7 +112,11 @@ static void answer_line(struct control_server *server, struct client *client, co
 		answer(client, control_reply_error(&err));
 		return;
 	}
-	reply = owner_answer(server->owner, request, &client->waits_for_end);
+	reply = owner_answer(server->owner, request, client->content_fd, &client->waits_for_end);
+	if (client->content_fd >= 0 && owner_takes_content(request)) {
+		close(client->content_fd);
+		client->content_fd = -1;
+	}
 	json_decref(request);
 	if (!client->waits_for_end)
 		answer(client, reply);
@@ -130,11 +137,40 @@ static void answer_lines(struct control_server *server, struct client *client)
 	}
 }
 
+/* Bytes, and perhaps a descriptor beside them: the last one that came is kept. */
+static ssize_t receive(struct client *client, void *bytes, size_t len)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} extra;
+	struct iovec to = {bytes, len};
+	struct msghdr message = {.msg_iov = &to,
+				 .msg_iovlen = 1,
+				 .msg_control = &extra,
+				 .msg_controllen = sizeof(extra)};
+	ssize_t n = recvmsg(client->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n < 0)
+		return n;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
+		size_t n_fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		for (size_t i = 0;
+		     i < n_fds && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS; i++) {
+			if (client->content_fd >= 0)
+				close(client->content_fd);
+			memcpy(&client->content_fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+		}
+	}
+	return n;
+}
+
 static void receive_some(struct control_server *server, struct client *client)
 {
 	struct vd_error err = VD_ERROR_INIT;
 	char piece[16384];
-	ssize_t n = recv(client->fd, piece, sizeof(piece), MSG_DONTWAIT);
+	ssize_t n = receive(client, piece, sizeof(piece));
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -184,7 +220,7 @@ static void accept_one(struct control_server *server)
 	}
 	for (size_t i = 0; i < N_CLIENTS; i++) {
 		if (server->clients[i].fd < 0) {
-			server->clients[i] = (struct client){.fd = fd};
+			server->clients[i] = (struct client){.fd = fd, .content_fd = -1};
 			return;
 		}
 	}
@@ -258,7 +294,7 @@ int control_server_start(struct control_server **out, struct owner *owner, struc
 		return vd_error_set(err, VD_ENOMEM, 0, VD_NO_OFFSET, "out of memory");
 	server->owner = owner;
 	for (size_t i = 0; i < N_CLIENTS; i++)
-		server->clients[i].fd = -1;
+		server->clients[i] = (struct client){.fd = -1, .content_fd = -1};
 	rc = control_seat_take(&server->seat, owner_stat(owner), err);
 	if (rc) {
 		free(server);

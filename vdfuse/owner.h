@@ -133,9 +133,14 @@ int owner_listen(struct owner *owner, struct vd_error *err);
 /** Answer nobody any more; who waits for the end of a detach hears of it from owner_close. */
 void owner_pause(struct owner *owner);
 
-/** Answer one request (owner_request.c). *wait_for_end: the answer comes with the close. */
-json_t *owner_answer(struct owner *owner, const json_t *request, bool *wait_for_end);
+/** Answer one request (owner_request.c). `content_fd`: a descriptor that came with it, borrowed, or
+ *  -1. *wait_for_end: the answer comes with the close. */
+json_t *owner_answer(struct owner *owner, const json_t *request, int content_fd,
+		     bool *wait_for_end);
+/** Is it one that uses what came as `content_fd`? That is closed then. */
+bool owner_takes_content(const json_t *request);
 /** Requests about metadata (owner_meta.c); NULL: not one of them. */
-json_t *owner_answer_meta(struct owner *owner, const char *what, const json_t *request);
+json_t *owner_answer_meta(struct owner *owner, const char *what, const json_t *request,
+			  int content_fd);
 
 #endif

@@ -9,6 +9,7 @@
 #include <vdisk/meta.h>
 
 #include "control.h"
+#include "owner_content.h"
 #include "owner_own.h"
 #include "owner_tag.h"
 
@@ -119,12 +120,15 @@ static int read_log(struct vd_meta *meta, json_t *reply, struct vd_error *err)
 	return rc == VD_ENOENT ? 0 : rc;
 }
 
-static int edit_field(struct vd_meta *meta, const json_t *edit, struct vd_error *err)
+static int edit_field(struct vd_meta *meta, const json_t *edit, struct owner_content *content,
+		      struct vd_error *err)
 {
 	const char *op = control_text(edit, "op"), *field = control_text(edit, "field");
 	const char *value = control_text(edit, "value");
 	enum vd_field_edit how;
 
+	if (op && owner_content_has(op))
+		return owner_content_edit(content, meta, op, edit, err);
 	if (op && !strcmp(op, "tag"))
 		return owner_tag_edit(meta, value ? value : "", err);
 	if (op && !strcmp(op, "drop"))
@@ -137,14 +141,16 @@ static int edit_field(struct vd_meta *meta, const json_t *edit, struct vd_error 
 		how = VD_FIELD_REMOVE;
 	else
 		return vd_error_set(err, VD_EINVAL, 0, VD_NO_OFFSET,
-				    "an edit's \"op\" is set, add, remove, tag or drop");
+				    "an edit's \"op\" is set, add, remove, tag, drop, or one with "
+				    "content");
 	if (!field || (!value && how != VD_FIELD_REMOVE))
 		return vd_error_set(err, VD_EINVAL, 0, VD_NO_OFFSET,
 				    "an edit needs a \"field\" and a \"value\"");
 	return vd_meta_set_field(meta, field, how, value, err);
 }
 
-static int edit_fields(struct vd_meta *meta, const json_t *request, struct vd_error *err)
+static int edit_fields(struct vd_meta *meta, const json_t *request, struct owner_content *content,
+		       struct vd_error *err)
 {
 	const json_t *edits = json_object_get(request, "edits");
 	int rc = 0;
@@ -153,7 +159,7 @@ static int edit_fields(struct vd_meta *meta, const json_t *request, struct vd_er
 		return vd_error_set(err, VD_EINVAL, 0, VD_NO_OFFSET,
 				    "meta.set: there are no \"edits\"");
 	for (size_t i = 0; i < json_array_size(edits) && !rc; i++)
-		rc = edit_field(meta, json_array_get(edits, i), err);
+		rc = edit_field(meta, json_array_get(edits, i), content, err);
 	return rc;
 }
 
@@ -195,8 +201,10 @@ static int commit(struct vd_meta *meta, const char *what, const json_t *request,
 	return rc ? rc : vd_meta_commit(meta, err);
 }
 
-static int edit(struct owner *owner, const char *what, const json_t *request, struct vd_error *err)
+static int edit(struct owner *owner, const char *what, const json_t *request, int content_fd,
+		json_t *reply, struct vd_error *err)
 {
+	struct owner_content content = {.fd = content_fd};
 	struct vd_meta *meta = vd_image_meta(owner->image);
 	int rc;
 
@@ -205,7 +213,7 @@ static int edit(struct owner *owner, const char *what, const json_t *request, st
 				    "the image is mounted read-only: its metadata can't be changed "
 				    "through it");
 	if (!strcmp(what, "meta.set"))
-		rc = edit_fields(meta, request, err);
+		rc = edit_fields(meta, request, &content, err);
 	else if (!strcmp(what, "meta.put"))
 		rc = put(meta, request, err);
 	else
@@ -214,10 +222,13 @@ static int edit(struct owner *owner, const char *what, const json_t *request, st
 		rc = commit(meta, what, request, err);
 	if (rc)
 		vd_meta_revert(meta, NULL);
+	else if (content.n_taken)
+		control_set_number(reply, "taken", content.n_taken);
 	return rc;
 }
 
-json_t *owner_answer_meta(struct owner *owner, const char *what, const json_t *request)
+json_t *owner_answer_meta(struct owner *owner, const char *what, const json_t *request,
+			  int content_fd)
 {
 	struct vd_meta *meta = vd_image_meta(owner->image);
 	struct vd_error err = VD_ERROR_INIT;
@@ -233,7 +244,7 @@ json_t *owner_answer_meta(struct owner *owner, const char *what, const json_t *r
 		rc = read_log(meta, reply, &err);
 	else if (!strcmp(what, "meta.set") || !strcmp(what, "meta.put") ||
 		 !strcmp(what, "meta.strip"))
-		rc = edit(owner, what, request, &err);
+		rc = edit(owner, what, request, content_fd, reply, &err);
 	else
 		rc = 1;
 	vd_image_unlock_meta(owner->image);

@@ -65,7 +65,7 @@ static json_t *answer_cancel(struct owner *owner)
 	return rc ? refuse(rc, &err) : answer_job(owner);
 }
 
-json_t *owner_answer(struct owner *owner, const json_t *request, bool *wait_for_end)
+json_t *owner_answer(struct owner *owner, const json_t *request, int content_fd, bool *wait_for_end)
 {
 	const char *what = control_request_what(request);
 	struct vd_error err = VD_ERROR_INIT;
@@ -82,9 +82,14 @@ json_t *owner_answer(struct owner *owner, const json_t *request, bool *wait_for_
 		return answer_start(owner, request);
 	if (!strcmp(what, "cancel"))
 		return answer_cancel(owner);
-	reply = owner_answer_meta(owner, what, request);
+	reply = owner_answer_meta(owner, what, request, content_fd);
 	if (reply)
 		return reply;
 	vd_error_set(&err, VD_EUNSUPPORTED, 0, VD_NO_OFFSET, "no such request: \"%.40s\"", what);
 	return control_reply_error(&err);
+}
+
+bool owner_takes_content(const json_t *request)
+{
+	return !strcmp(control_request_what(request), "meta.set");
 }

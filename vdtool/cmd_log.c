@@ -8,7 +8,7 @@
 
 struct log {
 	const char *path;
-	uint64_t n;
+	uint64_t n, n_told;
 	bool is_verifying;
 };
 
@@ -77,11 +77,13 @@ static int hear_entry(void *user, const struct vd_history_entry *entry)
 		put_entry(entry);
 	else if (!log->is_verifying)
 		print_entry(entry);
-	if (log->is_verifying && !entry->is_linked)
+	if (log->is_verifying && !entry->is_linked) {
+		log->n_told++;
 		tool_say(TOOL_CORRUPT, log->path,
 			 "entry %" PRIu64 " of the history was changed, or doesn't follow from the "
 			 "one before",
 			 entry->number);
+	}
 	return 0;
 }
 
@@ -89,6 +91,7 @@ static int show_log(const char *path, const struct tool_args *args)
 {
 	struct log log = {.path = path, .is_verifying = args->is_set[OPT_VERIFY]};
 	struct vd_error err = VD_ERROR_INIT;
+	struct vd_meta_info info = {.size = sizeof(info)};
 	struct vd_image *image;
 	uint64_t n_broken = 0;
 	int rc;
@@ -102,8 +105,12 @@ static int show_log(const char *path, const struct tool_args *args)
 		puts(":");
 	}
 	rc = vd_meta_read_history(vd_image_meta(image), hear_entry, &log, &n_broken, &err);
-	if (rc == VD_ENOENT)
-		rc = 0; /* none: nothing to show, and nothing wrong */
+	if (rc == VD_ENOENT) {
+		/* None: nothing to show, and nothing wrong unless there was one. */
+		vd_meta_get_info(vd_image_meta(image), &info);
+		n_broken = info.n_history > 0;
+		rc = 0;
+	}
 	if (tool_json_is_on()) {
 		json_t *more = tool_json_object(NULL);
 
@@ -116,6 +123,8 @@ static int show_log(const char *path, const struct tool_args *args)
 		printf(": %" PRIu64 " entr%s, every link is right\n", log.n,
 		       log.n == 1 ? "y" : "ies");
 	}
+	if (!rc && log.is_verifying && n_broken > log.n_told)
+		tool_say(TOOL_CORRUPT, path, "history: %s", TOOL_HISTORY_CUT);
 	vd_image_close(image, NULL);
 	if (rc)
 		return tool_fail(path, &err);

@@ -12,6 +12,7 @@
 #include "image.h"
 #include "metadata.h"
 #include "output.h"
+#include "remote_edits.h"
 #include "tempfile.h"
 
 const char *tool_media_type(const char *name)
@@ -64,7 +65,7 @@ bool tool_is_plain_path(const char *path)
 	}
 }
 
-static int64_t bring(void *user, void *buf, size_t len, struct vd_error *err)
+int64_t tool_attached_read(void *user, void *buf, size_t len, struct vd_error *err)
 {
 	struct tool_attached *seen = user;
 	size_t n_read, room = sizeof(seen->head) - seen->head_len;
@@ -86,7 +87,7 @@ int tool_attach(struct vd_meta *meta, const char *kind, const char *name, const 
 	seen->fd = fd;
 	seen->head_len = 0;
 	seen->length = 0;
-	return vd_meta_attach(meta, kind, name, media_type, bring, seen, err);
+	return vd_meta_attach(meta, kind, name, media_type, tool_attached_read, seen, err);
 }
 
 /* ---- attach ---- */
@@ -144,6 +145,21 @@ static void warn_of_secrets(const struct attaching *a)
 			 what);
 }
 
+/** May it be a libvirt domain? */
+static bool looks_like_domain(const struct attaching *a)
+{
+	return a->kind && strcmp(a->kind, "configuration") == 0 &&
+	       a->seen.length == a->seen.head_len &&
+	       memmem(a->seen.head, a->seen.head_len, "<domain", 7);
+}
+
+static void note_taken(const struct attaching *a, size_t n_fields)
+{
+	if (n_fields)
+		tool_note("%s: %zu field%s of hardware and network taken from it", a->file,
+			  n_fields, n_fields == 1 ? "" : "s");
+}
+
 /** A libvirt domain says what machine the disk wants. */
 static int take_from_libvirt(struct attaching *a, struct vd_meta *meta)
 {
@@ -151,18 +167,15 @@ static int take_from_libvirt(struct attaching *a, struct vd_meta *meta)
 	size_t n_fields = 0;
 	int rc;
 
-	if (!a->kind || strcmp(a->kind, "configuration") != 0 ||
-	    a->seen.length != a->seen.head_len ||
-	    !memmem(a->seen.head, a->seen.head_len, "<domain", 7))
+	if (!looks_like_domain(a))
 		return 0;
 	rc = vd_meta_take_libvirt(meta, a->seen.head, a->seen.head_len, &n_fields, &err);
 	if (rc == VD_ENOENT)
 		return 0; /* something else */
 	if (rc)
 		tool_note("%s: hardware and network weren't taken from it: %s", a->file, err.text);
-	else if (n_fields)
-		tool_note("%s: %zu field%s of hardware and network taken from it", a->file,
-			  n_fields, n_fields == 1 ? "" : "s");
+	else
+		note_taken(a, n_fields);
 	return 0;
 }
 
@@ -189,15 +202,18 @@ static bool make_uri(const struct attaching *a, char *uri, size_t size)
 	return len + 4 < size;
 }
 
-static int refer(struct attaching *a, struct vd_meta *meta, struct vd_error *err)
+#define URI_MAX ((size_t)3 * PATH_MAX)
+
+/** What there is to say of a file that stays outside. `uri` has room for URI_MAX. */
+static int make_reference(struct attaching *a, struct vd_reference *out, char *uri,
+			  struct vd_error *err)
 {
 	struct vd_reference ref = {.name = a->name, .media_type = a->media_type};
 	crypto_generichash_state state;
-	char uri[3 * PATH_MAX];
 	size_t n_read;
 	int failed;
 
-	if (sodium_init() < 0 || !make_uri(a, uri, sizeof(uri)))
+	if (sodium_init() < 0 || !make_uri(a, uri, URI_MAX))
 		return vd_error_set(err, VD_EIO, errno, VD_NO_OFFSET,
 				    "%s: no path to refer to can be found", a->file);
 	crypto_generichash_init(&state, NULL, 0, sizeof(ref.digest));
@@ -212,7 +228,81 @@ static int refer(struct attaching *a, struct vd_meta *meta, struct vd_error *err
 	crypto_generichash_final(&state, ref.digest, sizeof(ref.digest));
 	ref.uri = uri;
 	a->seen.length = ref.length;
-	return vd_meta_refer(meta, a->kind, &ref, err);
+	*out = ref;
+	return 0;
+}
+
+static int refer(struct attaching *a, struct vd_meta *meta, struct vd_error *err)
+{
+	struct vd_reference ref;
+	char uri[URI_MAX];
+	int rc = make_reference(a, &ref, uri, err);
+
+	return rc ? rc : vd_meta_refer(meta, a->kind, &ref, err);
+}
+
+/* ---- the same by the process that has the image open ---- */
+
+static int refer_remotely(struct attaching *a, struct tool_remote_edits *edits,
+			  struct vd_error *err)
+{
+	json_t *edit = tool_remote_add(edits, "refer");
+	struct vd_reference ref;
+	char uri[URI_MAX], digest[2 * sizeof(ref.digest) + 1];
+	int rc = make_reference(a, &ref, uri, err);
+
+	if (rc)
+		return rc;
+	tool_hex(ref.digest, sizeof(ref.digest), digest);
+	control_set_text(edit, "kind", a->kind);
+	control_set_text(edit, "name", ref.name);
+	control_set_text(edit, "media_type", ref.media_type);
+	control_set_text(edit, "uri", ref.uri);
+	control_set_text(edit, "blake2b", digest);
+	control_set_number(edit, "length", ref.length);
+	return 0;
+}
+
+static int hand_over(struct attaching *a, struct tool_remote_edits *edits, struct vd_error *err)
+{
+	json_t *edit = tool_remote_add(edits, "attach"), *domain;
+	int rc;
+
+	control_set_text(edit, "kind", a->kind);
+	control_set_text(edit, "name", a->name);
+	control_set_text(edit, "media_type", a->media_type);
+	a->seen.fd = a->fd;
+	rc = tool_remote_add_file(edits, edit, &a->seen, err);
+	if (rc || !looks_like_domain(a))
+		return rc;
+	domain = tool_remote_add(edits, "libvirt");
+	json_object_set(domain, "at", json_object_get(edit, "at"));
+	json_object_set(domain, "length", json_object_get(edit, "length"));
+	return 0;
+}
+
+static int attach_remotely(struct attaching *a, const char *parameters, struct vd_error *err)
+{
+	bool by_reference = a->args->is_set[OPT_BY_REFERENCE];
+	struct tool_remote_edits edits;
+	json_t *reply = NULL;
+	int rc;
+
+	if (!tool_remote_begin(&edits, a->path, err))
+		return tool_fail(a->path, err);
+	rc = by_reference ? refer_remotely(a, &edits, err) : hand_over(a, &edits, err);
+	if (!rc)
+		rc = tool_remote_send(&edits, parameters, a->args, &reply, err);
+	if (!rc) {
+		json_int_t n = json_integer_value(json_object_get(reply, "taken"));
+
+		note_taken(a, n > 0 ? (size_t)n : 0);
+		if (!by_reference)
+			warn_of_secrets(a);
+	}
+	json_decref(reply);
+	tool_remote_end(&edits);
+	return rc ? tool_fail(a->path, err) : TOOL_DONE;
 }
 
 static int attach(struct attaching *a)
@@ -224,8 +314,9 @@ static int attach(struct attaching *a)
 	char parameters[512];
 	int rc;
 
+	tool_join(parameters, sizeof(parameters), words, by_reference ? 2 : 1);
 	if (tool_meta_edit(&image, a->path, a->args, &err))
-		return tool_fail(a->path, &err);
+		return attach_remotely(a, parameters, &err);
 	if (by_reference)
 		rc = refer(a, vd_image_meta(image), &err);
 	else
@@ -233,7 +324,6 @@ static int attach(struct attaching *a)
 				 &a->seen, &err);
 	if (!rc && !by_reference)
 		rc = take_from_libvirt(a, vd_image_meta(image));
-	tool_join(parameters, sizeof(parameters), words, by_reference ? 2 : 1);
 	if (!rc)
 		rc = tool_meta_commit(image, a->args, parameters, &err);
 	if (!rc && !by_reference)

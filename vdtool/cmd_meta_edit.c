@@ -14,6 +14,7 @@
 #include "image.h"
 #include "metadata.h"
 #include "output.h"
+#include "remote_edits.h"
 #include "tempfile.h"
 
 struct session {
@@ -171,6 +172,29 @@ static int check_unchanged(const struct session *s, struct vd_meta *meta, struct
 				      "the document was changed by somebody else meanwhile");
 }
 
+/** By the process that has the image open. */
+static int store_remotely(struct session *s, struct vd_error *err)
+{
+	struct tool_remote_edits edits;
+	json_t *edit;
+	int rc = 0;
+
+	if (!tool_remote_begin(&edits, s->path, err))
+		return tool_fail(s->path, err);
+	edit = tool_remote_add(&edits, "expect");
+	control_set_text(edit, "category", s->kind);
+	if (s->old)
+		rc = tool_remote_add_bytes(&edits, edit, s->old, s->old_len, err);
+	edit = tool_remote_add(&edits, "document");
+	control_set_text(edit, "category", s->kind);
+	if (!rc)
+		rc = tool_remote_add_bytes(&edits, edit, s->text, s->len, err);
+	if (!rc)
+		rc = tool_remote_send(&edits, s->kind, s->args, NULL, err);
+	tool_remote_end(&edits);
+	return rc ? tool_fail(s->path, err) : TOOL_DONE;
+}
+
 static int store(struct session *s)
 {
 	struct vd_error err = VD_ERROR_INIT;
@@ -182,7 +206,7 @@ static int store(struct session *s)
 		return TOOL_DONE;
 	}
 	if (tool_meta_edit(&image, s->path, s->args, &err))
-		return tool_fail(s->path, &err);
+		return store_remotely(s, &err);
 	rc = check_unchanged(s, vd_image_meta(image), &err);
 	if (!rc)
 		rc = vd_meta_set_document(vd_image_meta(image), s->kind, s->text, s->len, &err);

@@ -122,8 +122,11 @@ static int export_attachment(struct exporting *e, const struct vd_record *r)
 		return write_failed(e, file, -fd);
 	rc = vd_meta_extract(e->meta, r->name, to_fd, &fd, &err);
 	exit_code = finish_file(e, file, fd);
-	if (rc)
+	if (rc) {
+		/* Part of a file isn't the file. */
+		unlinkat(e->folder.fd, file, 0);
 		exit_code = tool_fail(e->path, &err);
+	}
 	if (!exit_code)
 		add_record(e, r, file);
 	return exit_code;
@@ -225,6 +228,10 @@ static int export_records(struct exporting *e)
 	}
 	if (!exit_code)
 		exit_code = export_history(e);
+	if (exit_code == TOOL_CORRUPT) {
+		worst = exit_code;
+		exit_code = TOOL_DONE;
+	}
 	if (!exit_code)
 		exit_code = write_manifest(e);
 	if (!exit_code)

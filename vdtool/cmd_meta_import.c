@@ -9,6 +9,7 @@
 #include "image.h"
 #include "metadata.h"
 #include "output.h"
+#include "remote_edits.h"
 
 #define MANIFEST_MAX ((size_t)8 << 20)
 
@@ -17,6 +18,7 @@ struct importing {
 	const char *path;
 	struct tool_folder folder;
 	struct vd_meta *meta;
+	struct tool_remote_edits *edits; /* else: another process makes the changes */
 	struct tool_attached seen;
 	json_t *manifest;
 };
@@ -86,7 +88,7 @@ static int check_digest(const struct importing *im, json_t *item, enum vd_record
 	const struct vd_record *r;
 	char have[65];
 
-	if (!want || im->args->is_set[OPT_FORCE])
+	if (!want || !im->meta || im->args->is_set[OPT_FORCE])
 		return TOOL_DONE;
 	for (size_t i = 0; (r = vd_meta_record(im->meta, i)); i++) {
 		if (r->type != type ||
@@ -102,6 +104,47 @@ static int check_digest(const struct importing *im, json_t *item, enum vd_record
 	return wrong(im, text_of(item, "file"), "didn't arrive");
 }
 
+/** An edit for the other process, which looks at the digest itself. */
+static json_t *add_edit(struct importing *im, json_t *item, const char *op)
+{
+	json_t *edit = tool_remote_add(im->edits, op);
+	const char *want = text_of(item, "blake2b");
+
+	if (want && !im->args->is_set[OPT_FORCE])
+		control_set_text(edit, "blake2b", want);
+	return edit;
+}
+
+static int put_document(struct importing *im, json_t *item, const char *kind, const char *bytes,
+			size_t len, struct vd_error *err)
+{
+	json_t *edit;
+
+	if (im->meta)
+		return vd_meta_set_document(im->meta, kind, bytes, len, err);
+	edit = add_edit(im, item, "document");
+	control_set_text(edit, "category", kind);
+	return tool_remote_add_bytes(im->edits, edit, bytes, len, err);
+}
+
+static int put_attachment(struct importing *im, json_t *item, const char *name, int fd,
+			  struct vd_error *err)
+{
+	const char *media_type = text_of(item, "media_type"), *kind = text_of(item, "kind");
+	json_t *edit;
+
+	if (!media_type)
+		media_type = tool_media_type(name);
+	if (im->meta)
+		return tool_attach(im->meta, kind, name, media_type, fd, &im->seen, err);
+	edit = add_edit(im, item, "attach");
+	control_set_text(edit, "kind", kind);
+	control_set_text(edit, "name", name);
+	control_set_text(edit, "media_type", media_type);
+	im->seen.fd = fd;
+	return tool_remote_add_file(im->edits, edit, &im->seen, err);
+}
+
 static int import_document(struct importing *im, json_t *item, const char *file)
 {
 	const char *kind = text_of(item, "kind");
@@ -115,15 +158,14 @@ static int import_document(struct importing *im, json_t *item, const char *file)
 	exit_code = slurp(im, file, VD_META_DOCUMENT_MAX, &bytes, &len);
 	if (exit_code)
 		return exit_code;
-	rc = vd_meta_set_document(im->meta, kind, bytes, len, &err);
+	rc = put_document(im, item, kind, bytes, len, &err);
 	free(bytes);
 	return rc ? tool_fail(file, &err) : check_digest(im, item, VD_RECORD_DOCUMENT, kind);
 }
 
 static int import_attachment(struct importing *im, json_t *item, const char *file)
 {
-	const char *name = text_of(item, "name"), *media_type = text_of(item, "media_type");
-	const char *kind = text_of(item, "kind");
+	const char *name = text_of(item, "name");
 	struct vd_error err = VD_ERROR_INIT;
 	int fd, rc;
 
@@ -132,8 +174,7 @@ static int import_attachment(struct importing *im, json_t *item, const char *fil
 	fd = tool_folder_open_file(&im->folder, file);
 	if (fd < 0)
 		return wrong(im, file, fd == -EINVAL ? "isn't a regular file" : strerror(-fd));
-	rc = tool_attach(im->meta, kind, name, media_type ? media_type : tool_media_type(name), fd,
-			 &im->seen, &err);
+	rc = put_attachment(im, item, name, fd, &err);
 	close(fd);
 	return rc ? tool_fail(file, &err) : check_digest(im, item, VD_RECORD_ATTACHMENT, name);
 }
@@ -173,6 +214,25 @@ static int import_records(struct importing *im)
 	return exit_code;
 }
 
+static int import_remotely(struct importing *im, const char *parameters, struct vd_error *err)
+{
+	struct tool_remote_edits edits;
+	int exit_code, rc = 0;
+
+	if (!tool_remote_begin(&edits, im->path, err))
+		return tool_fail(im->path, err);
+	im->edits = &edits;
+	exit_code = import_records(im);
+	if (!exit_code && json_array_size(edits.list))
+		rc = tool_remote_send(&edits, parameters, im->args, NULL, err);
+	if (rc == VD_EINVAL) /* something in the folder, not a wrong command */
+		exit_code = tool_say(TOOL_FAILED, im->folder.path, "%s", err->text);
+	else if (rc)
+		exit_code = tool_fail(im->path, err);
+	tool_remote_end(&edits);
+	return exit_code;
+}
+
 static int import_all(struct importing *im)
 {
 	struct vd_error err = VD_ERROR_INIT;
@@ -182,11 +242,11 @@ static int import_all(struct importing *im)
 
 	if (exit_code)
 		return exit_code;
+	tool_join(parameters, sizeof(parameters), im->args->operands + 1, 1);
 	if (tool_meta_edit(&image, im->path, im->args, &err))
-		return tool_fail(im->path, &err);
+		return import_remotely(im, parameters, &err);
 	im->meta = vd_image_meta(image);
 	exit_code = import_records(im);
-	tool_join(parameters, sizeof(parameters), im->args->operands + 1, 1);
 	if (!exit_code && tool_meta_commit(image, im->args, parameters, &err))
 		exit_code = tool_fail(im->path, &err);
 	return tool_image_end(image, im->path, exit_code);

@@ -98,6 +98,16 @@ static void put_result(const char *path, const struct tool_args *args,
 	tool_json_put(object);
 }
 
+/** What changes while it is read would be told wrong, so nobody is asked to do it for us. */
+static void say_when(struct vd_error *err)
+{
+	struct vd_error why = *err;
+
+	vd_error_set(err, VD_EBUSY, why.sys_errno, why.offset,
+		     "%.300s; a disk is scanned while nobody writes to it: unmount it first",
+		     why.text);
+}
+
 static int scan(const char *path, const struct tool_args *args)
 {
 	struct vd_scan_result result = {.size = sizeof(result)};
@@ -112,7 +122,10 @@ static int scan(const char *path, const struct tool_args *args)
 	opts.problem = hear_problem;
 	opts.progress = hear_progress;
 	opts.user = (void *)(uintptr_t)path;
-	if (tool_meta_scan(&image, path, args, &err))
+	rc = tool_meta_scan(&image, path, args, &err);
+	if (rc == VD_EBUSY)
+		say_when(&err);
+	if (rc)
 		return tool_fail_image(path, &err);
 	rc = vd_image_scan(image, &opts, &result, &err);
 	if (!rc)

@@ -6,6 +6,7 @@
 #include "metadata.h"
 #include "output.h"
 #include "remote.h"
+#include "remote_edits.h"
 
 /** What an operand like "hardware.memory=2G" asks for. */
 struct assignment {
@@ -75,8 +76,26 @@ static int read_document(const char *kind, const char *file, char **bytes, size_
 	return TOOL_DONE;
 }
 
+/** A document, put in by the process that has the image open; as tool_remote_set. */
+static bool put_remotely(const struct tool_args *args, const char *bytes, size_t len, int *rc,
+			 struct vd_error *err)
+{
+	struct tool_remote_edits edits;
+	json_t *edit;
+
+	if (!tool_remote_begin(&edits, args->operands[0], err))
+		return false;
+	edit = tool_remote_add(&edits, "document");
+	control_set_text(edit, "category", args->operands[1]);
+	*rc = tool_remote_add_bytes(&edits, edit, bytes, len, err);
+	if (!*rc)
+		*rc = tool_remote_send(&edits, args->operands[1], args, NULL, err);
+	tool_remote_end(&edits);
+	return true;
+}
+
 /** The process that has the image open makes the change. */
-static bool set_remotely(const struct tool_args *args, const char *document, int *rc,
+static bool set_remotely(const struct tool_args *args, const char *document, size_t len, int *rc,
 			 struct vd_error *err)
 {
 	static const char *const ops[] = {
@@ -86,8 +105,7 @@ static bool set_remotely(const struct tool_args *args, const char *document, int
 	json_t *edits;
 
 	if (document)
-		return tool_remote_put(args->operands[0], args->operands[1], document, args, rc,
-				       err);
+		return put_remotely(args, document, len, rc, err);
 	edits = json_array();
 	for (int i = 1; i < args->n_operands; i++)
 		if (parse_assignment(args->operands[i], &a))
@@ -147,7 +165,7 @@ int cmd_meta_set(const struct tool_args *args)
 		return exit_code;
 	rc = tool_meta_edit(&image, path, args, &err);
 	if (rc) {
-		set_remotely(args, bytes, &rc, &err);
+		set_remotely(args, bytes, len, &rc, &err);
 		free(bytes);
 		if (!rc)
 			report(path);

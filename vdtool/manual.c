@@ -50,6 +50,7 @@ const struct tool_section tool_sections[] = {
      "vdtool convert disk.vhdx - | zstd > disk.raw.zst\n"
      "vdtool read --offset 1M --length 512 disk.vhdx | hexdump -C\n"
      "vdtool compare disk.vhdx disk.raw && echo same\n"
+     "vdtool compact --dry-run disk.vhdx && vdtool compact disk.vhdx\n"
      "vdtool meta scan web.vhdx --files\n"
      "vdtool tag *.vhdx +web env=prod\n"
      "vdtool meta set web.vhdx hardware.memory=2G expires=+180d\n"

@@ -48,6 +48,8 @@ const char *tool_record_name(enum vd_record_type type);
  * what vd_meta_record gave is gone then. NULL: no memory, or no such record. To be freed by free().
  */
 struct vd_record *tool_record_copy(struct vd_meta *meta, size_t i);
+/** When a history has all links right, or shows nothing, and yet isn't what it was. */
+#define TOOL_HISTORY_CUT "entries are missing at its end, or it was damaged"
 /** Lower-case hex. `text` has room for 2 * len + 1. */
 void tool_hex(const uint8_t *bytes, size_t len, char *text);
 /** "2026-11-23T10:00:00Z". */
@@ -76,6 +78,8 @@ struct tool_attached {
 /** Attach what `fd` has. NULL for `kind`: no document names it. */
 int tool_attach(struct vd_meta *meta, const char *kind, const char *name, const char *media_type,
 		int fd, struct tool_attached *seen, struct vd_error *err);
+/** The next bytes of it, as a vd_source_fn gives them. `user`: a struct tool_attached. */
+int64_t tool_attached_read(void *user, void *buf, size_t len, struct vd_error *err);
 /** By the end of the name; "application/octet-stream" if unknown. */
 const char *tool_media_type(const char *name);
 /** A relative path without empty parts, "." or "..". */

@@ -14,14 +14,19 @@ bool tool_remote_find(struct control_peer *peer, const char *path, struct vd_err
 	return false;
 }
 
-static void finish(struct control_peer *peer, json_t *request, const char *parameters,
-		   const struct tool_args *args, int *rc, struct vd_error *err)
+void tool_remote_sign(json_t *request, const char *parameters, const struct tool_args *args)
 {
 	control_set_text(request, "operation", args->command->name);
 	control_set_text(request, "parameters", parameters);
 	control_set_text(request, "tool", "vdtool " VD_VERSION);
 	if (args->is_set[OPT_ACTOR])
 		control_set_text(request, "actor", args->text[OPT_ACTOR]);
+}
+
+static void finish(struct control_peer *peer, json_t *request, const char *parameters,
+		   const struct tool_args *args, int *rc, struct vd_error *err)
+{
+	tool_remote_sign(request, parameters, args);
 	*rc = control_call(peer, request, NULL, CONTROL_TIMEOUT_MS, err);
 	control_peer_close(peer);
 }
@@ -58,21 +63,6 @@ bool tool_remote_set(const char *path, json_t *edits, const char *parameters,
 	request = control_request_new("meta.set");
 	json_object_set_new(request, "edits", edits);
 	finish(&peer, request, parameters, args, rc, err);
-	return true;
-}
-
-bool tool_remote_put(const char *path, const char *kind, const char *document,
-		     const struct tool_args *args, int *rc, struct vd_error *err)
-{
-	struct control_peer peer;
-	json_t *request;
-
-	if (!tool_remote_find(&peer, path, err))
-		return false;
-	request = control_request_new("meta.put");
-	control_set_text(request, "category", kind);
-	control_set_text(request, "document", document);
-	finish(&peer, request, kind, args, rc, err);
 	return true;
 }
 

@@ -22,15 +22,14 @@ bool tool_remote_tag(const char *path, char *const *edits, int n, const struct t
  *  case. `parameters` for the history. */
 bool tool_remote_set(const char *path, json_t *edits, const char *parameters,
 		     const struct tool_args *args, int *rc, struct vd_error *err);
-/** A document of `kind`. */
-bool tool_remote_put(const char *path, const char *kind, const char *document,
-		     const struct tool_args *args, int *rc, struct vd_error *err);
 /** `vdtool meta strip`. */
 bool tool_remote_strip(const char *path, const struct tool_args *args, int *rc,
 		       struct vd_error *err);
 /** What tool_remote_set is made of: op "set", "add", "remove" (value NULL: all) of a field,
  *  "drop" of a document, named by `value`. */
 json_t *tool_remote_edit(const char *op, const char *field, const char *value);
+/** What the history will say of a request: operation, parameters, tool, actor. */
+void tool_remote_sign(json_t *request, const char *parameters, const struct tool_args *args);
 /** Where the lock says that it is in use but nobody here has it: say so in *err. */
 void tool_remote_explain(const char *path, struct vd_error *err);
 

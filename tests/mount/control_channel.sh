@@ -41,6 +41,23 @@ refused '{"v":1,"do":"meta.set","edits":[7]}' "invalid argument"
 "$talk" a.vhdx say '{"v":1,"do":"job"}' x '{"v":1,"do":"job"}' >out
 [ "$(jq -c .ok out | tr '\n' ' ')" = "true false true " ] || fail "$(cat out)"
 
+# Content is taken from a sealed file in memory only: reading anything else could hold others up.
+attach='{"v":1,"do":"meta.set","edits":[{"op":"attach","name":"x","at":0,"length":4}]}'
+refused "$attach" "invalid argument"
+mkfifo "$T/fifo"
+for beside in "$M/disk" "$T/fifo" /dev/zero "$T/a.vhdx"; do
+	timeout 60 "$talk" a.vhdx with "$beside" "$attach" >out
+	[ "$(jq -c "[.ok, .code]" out | sort | uniq -c | tr -s " ")" = ' 50 [false,"invalid argument"]' ] ||
+		fail "$beside: $(head -3 out)"
+	grep -q "sealed" out
+done
+timeout 60 "$talk" a.vhdx with /dev/null '{"v":1,"do":"job"}' >out
+has_few_descriptors()
+{
+	[ "$(ls "/proc/$pid/fd" | wc -l)" -lt 40 ]
+}
+wait_for has_few_descriptors
+
 # Noise, floods, and clients that stop in the middle.
 for seed in 1 2 3; do
 	timeout 20 "$talk" a.vhdx garbage $seed >out || [ $? = 0 ]

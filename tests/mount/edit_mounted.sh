@@ -73,3 +73,64 @@ shows last
 expect 0 $V mount a.vhdx "$M"
 expect 5 $V tag a.vhdx +no
 expect 0 $V umount "$M"
+
+# Files and documents go to it as they go to an image that nobody has: whole, and checked.
+$V create b.vhdx 64M -q
+expect 0 $V tag b.vhdx +first
+cat >domain.xml <<'X'
+<domain type="kvm"><name>web</name><memory unit="MiB">3072</memory><vcpu>2</vcpu></domain>
+X
+head -c 3000000 /dev/urandom >big.bin
+begin b.vhdx -o rw
+wait_for $V ctl b.vhdx status
+expect 0 $V meta attach b.vhdx domain.xml
+says "taken from it"
+expect 0 $V meta get b.vhdx hardware.memory
+shows 3221225472
+expect 0 $V meta attach b.vhdx big.bin --kind none --name deep/big.bin --actor somebody
+expect 0 $V meta extract b.vhdx deep/big.bin back.bin
+cmp big.bin back.bin
+cmp big.bin "$M/meta/attachments/deep/big.bin" 2>/dev/null || cmp big.bin "$M"/meta/attachments/deep*big.bin
+printf piped | expect 0 $V meta attach b.vhdx - --name piped.txt --kind none
+expect 0 $V meta extract b.vhdx piped.txt -
+[ "$(cat out)" = piped ]
+expect 0 $V meta attach b.vhdx big.bin --name outside.bin --by-reference
+expect 0 $V meta get b.vhdx configuration
+shows outside.bin
+expect 0 $V log --json b.vhdx
+json '.[0].entries | map(select(.actor == "somebody" and .operation == "meta attach")) | length == 1'
+# An editor, and one who comes in between.
+EDITOR='sed -i s/first/second/' expect 0 $V meta edit b.vhdx tags
+expect 0 $V tag b.vhdx
+shows second
+cat >between.sh <<X
+sed -i s/second/third/ "\$1"
+$V tag b.vhdx +between
+X
+EDITOR='sh between.sh' TMPDIR=$T expect 5 $V meta edit b.vhdx tags
+says "changed by somebody else"
+# All that another image has, in one commit; or nothing of it.
+expect 0 $V meta export b.vhdx folder
+$V create c.vhdx 64M -q
+end
+begin c.vhdx -o rw
+wait_for $V ctl c.vhdx status
+cp -r folder wrong
+printf more >>"$(find wrong -name '*big.bin')"
+expect 1 $V meta import c.vhdx wrong
+says "changed since the export"
+expect 0 $V meta list --json c.vhdx
+json '.[0].records | length == 0'
+expect 0 $V meta import c.vhdx folder
+expect 0 $V meta extract c.vhdx deep/big.bin back2.bin
+cmp big.bin back2.bin
+expect 0 $V tag c.vhdx
+shows between
+expect 0 $V log --verify c.vhdx
+# What is being written to isn't scanned.
+expect 5 $V meta scan c.vhdx
+says "unmount it first"
+end
+$V check -q c.vhdx
+expect 0 $V meta extract c.vhdx domain.xml -
+cmp out domain.xml

@@ -6,10 +6,12 @@
  *   huge               3 MiB without a newline
  *   half SECONDS       half a line, then nothing
  *   unread SECONDS     requests without end, no answer read
+ *   with FILE LINE     say the line 50 times, two descriptors of the file beside it each time
  *   many N             N connections at once; print how many were turned away
  * talk SOCKET hear     be a service manager: print what comes until STOPPING=1, or for 20 seconds
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,6 +72,31 @@ static void say(int fd, const char *line)
 		perror("send");
 	if (print_answer(fd) < 0)
 		printf("hung up\n");
+}
+
+static void with(int fd, const char *file, const char *line)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(2 * sizeof(int))];
+	} extra = {.head = {.cmsg_len = CMSG_LEN(2 * sizeof(int)),
+			    .cmsg_level = SOL_SOCKET,
+			    .cmsg_type = SCM_RIGHTS}};
+	int beside[2] = {open(file, O_RDWR | O_NONBLOCK), 0};
+	struct iovec bytes = {(void *)(uintptr_t)line, strlen(line)};
+	struct msghdr message = {.msg_iov = &bytes,
+				 .msg_iovlen = 1,
+				 .msg_control = &extra,
+				 .msg_controllen = sizeof(extra)};
+
+	beside[1] = beside[0];
+	memcpy(CMSG_DATA(&extra.head), beside, sizeof(beside));
+	for (int i = 0; i < 50; i++) {
+		if (beside[0] < 0 || sendmsg(fd, &message, MSG_NOSIGNAL) < 0)
+			perror(file);
+		say(fd, "");
+	}
+	close(beside[0]);
 }
 
 static void garbage(int fd, unsigned int seed)
@@ -177,6 +204,8 @@ int main(int argc, char **argv)
 	if (!strcmp(how, "say"))
 		for (int i = 3; i < argc; i++)
 			say(fd, argv[i]);
+	else if (!strcmp(how, "with") && argc > 4)
+		with(fd, what, argv[4]);
 	else if (!strcmp(how, "garbage"))
 		garbage(fd, (unsigned int)atoi(what));
 	else if (!strcmp(how, "huge"))
