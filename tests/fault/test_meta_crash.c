@@ -296,6 +296,20 @@ static uint64_t n_wanted(void)
 	return wanted && *wanted ? strtoull(wanted, NULL, 10) : 0;
 }
 
+static void check_count(const struct life *life)
+{
+	print_message("while an edit was under way, %" PRIu64
+		      " looks found what was before, %" PRIu64 " what was to be\n",
+		      life->n_before, life->n_after);
+	print_message("count: power cuts while files are attached, states examined %" PRIu64 "\n",
+		      count.states);
+	assert_true(count.states >= 200 && count.states >= n_wanted());
+	assert_true(count.dirty && count.nested && count.by_kind[CRASH_SUBSET]);
+	assert_true(life->n_before && life->n_after);
+	if (scratch_has("qemu-io"))
+		assert_true(count.qemu >= 10);
+}
+
 static void test_edits(void **cmocka_state)
 {
 	static const struct window windows[] = {{0, 6 * MIB}};
@@ -340,16 +354,7 @@ static void test_edits(void **cmocka_state)
 	scene_end(&scene);
 	trace_finish(&player);
 	crash_free(scene.crash);
-	print_message("%zu calls recorded, %zu edits; while one was under way, %" PRIu64
-		      " looks found what was before and %" PRIu64 " what was to be\n",
-		      record_now(w.record), N_EDITS, life.n_before, life.n_after);
-	print_message("count: power cuts while files are attached, states examined %" PRIu64 "\n",
-		      count.states);
-	assert_true(count.states >= 200 && count.states >= n_wanted());
-	assert_true(count.dirty && count.nested && count.by_kind[CRASH_SUBSET]);
-	assert_true(life.n_before && life.n_after);
-	if (scratch_has("qemu-io"))
-		assert_true(count.qemu >= 10);
+	check_count(&life);
 	for (size_t i = 0; i < life.n; i++)
 		free(life.at[i].state);
 	record_free(w.record);

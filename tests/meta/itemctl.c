@@ -5,6 +5,7 @@
  *   itemctl list IMAGE                   id, flags, length, offset of each
  *   itemctl put IMAGE ID FLAGS           stdin becomes the item (FLAGS: 1 user, 3 virtual disk too)
  *   itemctl get IMAGE ID                 its bytes
+ *   itemctl remove IMAGE ID              take it away
  *   itemctl flip IMAGE ID OFFSET         turn over a bit of its byte in the file, as rot would
  *   itemctl find IMAGE TEXT              ids of the items that hold TEXT
  */
@@ -104,6 +105,15 @@ static int put(struct vd_disk *disk, const uint8_t id[16], const char *flags)
 	return 0;
 }
 
+static int drop(struct vd_disk *disk, const uint8_t id[16])
+{
+	struct vd_item_change change = {.flags = VD_ITEM_USER, .is_removal = true};
+	struct vd_error err = VD_ERROR_INIT;
+
+	memcpy(change.id, id, 16);
+	return vd_disk_change_items(disk, &change, 1, &err) ? fail("remove", &err) : 0;
+}
+
 static int flip(struct vd_disk *disk, const char *path, const uint8_t id[16], const char *at)
 {
 	long offset = atol(at);
@@ -134,7 +144,8 @@ int main(int argc, char **argv)
 
 	if (argc > 3 && strcmp(verb, "find") != 0 && uuid_parse(argv[3], id) != 0)
 		return fail("not an id", NULL);
-	opts.flags = VD_OPEN_NO_PARENTS | (strcmp(verb, "put") == 0 ? VD_OPEN_WRITE : 0);
+	opts.flags = VD_OPEN_NO_PARENTS |
+		     (strcmp(verb, "put") == 0 || strcmp(verb, "remove") == 0 ? VD_OPEN_WRITE : 0);
 	if (argc < 3 || vd_disk_open(&disk, argv[2], &opts, &err))
 		return fail(argc < 3 ? "which image?" : argv[2], &err);
 	if (strcmp(verb, "list") == 0)
@@ -145,6 +156,8 @@ int main(int argc, char **argv)
 		rc = get(disk, id);
 	else if (strcmp(verb, "put") == 0 && argc > 4)
 		rc = put(disk, id, argv[4]);
+	else if (strcmp(verb, "remove") == 0 && argc > 3)
+		rc = drop(disk, id);
 	else if (strcmp(verb, "flip") == 0 && argc > 4)
 		rc = flip(disk, argv[2], id, argv[4]);
 	if (vd_disk_close(disk, &err) && !rc)
