@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: MIT
-# Sourced by run: the disk as a file, ours and others'. Needs root and /dev/fuse. What lies below is
-# hot; what the kernel cached of the mounts themselves is dropped before each turn.
+# Sourced by tests/bench/run: the disk as a file, ours and others'. Needs root and /dev/fuse. What lies
+# below is hot; what the kernel cached of the mounts themselves is dropped before each turn. At most
+# three rounds: peers are slow.
 
-# What is mounted goes before the folder does: a removal must not go into it.
-mounted=()
+# What is mounted goes before the folder does: a removal must not go into it. The rows run in a shell of
+# their own, so ask the kernel.
 clean_mounts() {
 	local m
-	for m in "${mounted[@]}"; do
+	for m in $(awk -v d="$dir/" 'index($2, d) == 1 { print $2 }' /proc/self/mounts); do
 		umount "$m" 2>/dev/null || umount -l "$m" 2>/dev/null || true
 	done
 }
-trap 'clean_mounts; wait; rm -rf --one-file-system "$dir"' EXIT
+trap 'clean_mounts; rm -rf --one-file-system "$dir"' EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT
 
 is_there() { [ -s "$1" ] && [ "$(stat -c %s "$1")" -gt 1000000 ]; }
 # serve NAME FILE COMMAND...: begin a peer; it is done when FILE is there. FILE is then disk_NAME.
@@ -20,7 +23,6 @@ serve() {
 	shift 2
 	"$@" >"$name.log" 2>&1 &
 	pid_of[$name]=$!
-	mounted+=("${file%/disk}") # the file itself, if that is what is mounted
 	for ((i = 0; i < 100; i++)); do
 		is_there "$file" && { disk[$name]=$file; return 0; }
 		sleep 0.1
@@ -77,7 +79,7 @@ qsd_serve() { # NAME IMAGE FILE on|off
 
 # A new image for each turn.
 stop() {
-	umount "$1" 2>/dev/null || true
+	umount "$1" 2>/dev/null || umount -l "$1" 2>/dev/null || true
 	[ -z "${pid_of[$2]:-}" ] || wait "${pid_of[$2]}" || true
 }
 prepare_alloc_ours() {
@@ -108,7 +110,7 @@ cpu_row() {
 }
 
 rows_mount() {
-	local name pass there=() seq=()
+	local name pass there=() seq=() rounds=$((rounds < 3 ? rounds : 3))
 	if [ "$(id -u)" -ne 0 ] || [ ! -e /dev/fuse ] || ! has fio; then
 		say 'the mount rows need root, /dev/fuse and fio: left out'
 		return 0
@@ -120,7 +122,6 @@ rows_mount() {
 	[ -z "$pass" ] || serve passthrough m/passthrough/disk ./passthrough -f -o "source=$dir/raw" m/passthrough
 	if has qemu-storage-daemon; then qsd_serve qsd dense.vhdx m/qsd on; fi
 	if has vhdimount; then
-		mounted+=(m/vhdimount)
 		vhdimount dense.vhdx m/vhdimount >vhdimount.log 2>&1 &&
 			pid_of[vhdimount]=$(pgrep -nx vhdimount) && disk[vhdimount]=m/vhdimount/vhdi1
 	fi
