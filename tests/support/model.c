@@ -460,6 +460,20 @@ bool model_adopt(struct model *model, struct vd_disk *disk, char *text, size_t s
 	return ok;
 }
 
+/* Words of zeros don't count, so that it doesn't matter which parts were touched. */
+static uint64_t hash_sector(const uint64_t *sector, uint64_t offset)
+{
+	uint64_t hash = 0;
+
+	if (stamp_is(sector, 0, 0, 0)) /* as most are: not word by word */
+		return 0;
+	for (size_t w = 0; w < STAMP_SECTOR / 8; w++)
+		if (sector[w])
+			hash +=
+			    (sector[w] ^ (offset + 8 * w)) * 0x9e3779b97f4a7c15u ^ sector[w] >> 7;
+	return hash;
+}
+
 static uint64_t hash_source(const struct model *model, struct source *source)
 {
 	uint64_t *buf = must(malloc(MIB)), hash = 0xcbf29ce484222325u;
@@ -470,11 +484,8 @@ static uint64_t hash_source(const struct model *model, struct source *source)
 
 		if (source_read(source, buf, n, offset) < 0)
 			hash ^= (uint64_t)i + 1;
-		/* Zeros don't count, so that it doesn't matter which parts were touched. */
-		for (size_t w = 0; w < n / 8; w++)
-			if (buf[w])
-				hash +=
-				    (buf[w] ^ (offset + 8 * w)) * 0x9e3779b97f4a7c15u ^ buf[w] >> 7;
+		for (size_t at = 0; at < n; at += STAMP_SECTOR)
+			hash += hash_sector(buf + at / 8, offset + at);
 	}
 	free(buf);
 	return hash;

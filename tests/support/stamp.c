@@ -54,12 +54,9 @@ void stamp_fill(void *buf, size_t len, uint64_t offset, uint64_t generation, uin
 
 static bool is_zero(const void *sector)
 {
-	uint64_t words[WORDS], any = 0;
+	static const uint8_t zeros[STAMP_SECTOR];
 
-	memcpy(words, sector, sizeof(words));
-	for (unsigned i = 0; i < WORDS; i++)
-		any |= words[i];
-	return !any;
+	return !memcmp(sector, zeros, STAMP_SECTOR);
 }
 
 enum stamp_kind stamp_read(const void *sector, struct stamp *found)
