@@ -3,7 +3,7 @@
  * Power cuts while blocks and bitmap blocks move, are dropped and punched, the file is cut and
  * compacted, beside payload that is written, freed and flushed. None of that may be seen in what
  * the disk holds: all that test_crash asks of it, at each moment. VD_CRASH_STATES=N aims for N
- * states. test-timeout: 400
+ * states. test-timeout: 600
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -341,32 +341,36 @@ static bool space_step(struct workload *w, const struct life *life, uint64_t *ra
 }
 
 #define N_THREADS 2u
+#define MAX_ALONE 2000u /* steps after the threads have ended; one of them moves something */
 
 static _Atomic unsigned n_living;
+static _Atomic bool has_moved;
 
 static void *live_in_thread(void *arg)
 {
 	struct workload *w = arg;
 	bool ok = true;
 
-	for (unsigned i = 0; i < 30 && ok; i++)
+	for (unsigned i = 0; ok && (i < 30 || (i < 60 && !atomic_load(&has_moved))); i++)
 		ok = workload_step(w);
 	atomic_fetch_sub(&n_living, 1);
 	return ok ? NULL : w->text;
 }
 
-/* Two threads write, discard and flush, each in its half of each window; blocks move in this one.
- */
+/* Two threads write, discard and flush, each in its half of each window, while blocks move in this
+ * one; and a while longer if it came late and none has moved. */
 static bool run_threads(struct workload *all, const struct life *life, uint64_t *random,
 			struct tally *tally)
 {
 	static struct window windows[N_THREADS][6];
 	static struct workload one[N_THREADS];
 	pthread_t threads[N_THREADS];
+	unsigned n_alone = 0;
 	bool ok = true;
 
 	record_slow_sync(all->record, 200);
 	atomic_store(&n_living, N_THREADS);
+	atomic_store(&has_moved, false);
 	for (unsigned i = 0; i < N_THREADS; i++) {
 		one[i] = *all;
 		one[i].trace = NULL;
@@ -383,8 +387,12 @@ static bool run_threads(struct workload *all, const struct life *life, uint64_t 
 		}
 		pthread_create(&threads[i], NULL, live_in_thread, &one[i]);
 	}
-	for (unsigned i = 0; ok && (atomic_load(&n_living) || i < life->n_steps); i++) {
+	for (unsigned i = 0; ok && (atomic_load(&n_living) || i < life->n_steps ||
+				    (tally->n_moved < life->min_moved && n_alone < MAX_ALONE));
+	     i++) {
 		ok = space_step(all, life, random, tally);
+		atomic_store(&has_moved, tally->n_moved != 0);
+		n_alone += !atomic_load(&n_living);
 		usleep(500);
 	}
 	for (unsigned i = 0; i < N_THREADS; i++) {
@@ -431,7 +439,13 @@ static uint64_t n_states_in_all(void)
 {
 	const char *wanted = getenv("VD_CRASH_STATES");
 
-	return wanted && *wanted ? strtoull(wanted, NULL, 10) : 1500;
+	return wanted && *wanted ? strtoull(wanted, NULL, 10) : 5000;
+}
+
+/* Behind the last sync of a recording there is nothing to cut: ask for a little more. */
+static uint64_t n_states_wanted(void)
+{
+	return n_states_in_all() * 33 / 32 / N_LIVES + 1;
 }
 
 static void walk(const struct life *life, struct workload *w, struct store *before,
@@ -452,7 +466,7 @@ static void walk(const struct life *life, struct workload *w, struct store *befo
 
 	scene.opts.flags = 0;
 	scene_begin(&scene);
-	scene_walk(&scene, &player, n_states_in_all() / N_LIVES + 1);
+	scene_walk(&scene, &player, n_states_wanted());
 	scene_end(&scene);
 	trace_finish(&player);
 	crash_free(scene.crash);
@@ -525,6 +539,7 @@ static void test_enough_states(void **cmocka_state)
 	assert_true(count.dirty >= count.states / 10);
 	assert_true(count.by_kind[CRASH_TORN] && count.by_kind[CRASH_SUBSET]);
 	assert_true(count.nested > 0);
+	/* The lives without threads do this much, and do it each time. */
 	assert_true(all_done.n_moved >= 35 && all_done.n_bitmaps >= 5 && all_done.n_dropped >= 5 &&
 		    all_done.n_punched >= 5 && all_done.n_cut >= 8 && all_done.n_compacted >= 5);
 	print_message("count: power cuts while blocks move, states examined %" PRIu64 "\n",
