@@ -4,7 +4,8 @@
  * then writes by the guest (where, how long, bytes or zeros).
  * Property: the same bytes are always recognised as the same; what isn't raw or VHDX isn't opened;
  * whatever a guest writes to an image that was probed as raw, it is recognised as raw afterwards,
- * and holds all writes that were answered with success and nothing of those that were refused.
+ * and holds all writes that were answered with success, and of those that were refused old or new
+ * bytes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,19 @@ static const char *probe(struct vd_io *io)
 
 	FUZZ_CHECK(vd_probe(io, &format, NULL) == 0 && format, "probing failed");
 	return format;
+}
+
+/* A refused change that reaches over the guarded part may have been made in part: old or new, each
+ * byte (vd_disk_write's promise). */
+static void settle_refused(struct guarded *g, size_t off, size_t len, const uint8_t *bytes)
+{
+	uint8_t found[64 * 64];
+
+	FUZZ_CHECK(vd_disk_read(g->disk, found, len, off, NULL) == 0, "read");
+	for (size_t i = 0; i < len; i++)
+		FUZZ_CHECK(found[i] == g->model[off + i] || found[i] == (bytes ? bytes[i] : 0),
+			   "a refused change left a third thing at %zu", off + i);
+	memcpy(g->model + off, found, len);
 }
 
 /* One write or zeroing. */
@@ -62,6 +76,8 @@ static void guest_write(struct guarded *g, struct feed *feed)
 		rc = vd_disk_write(g->disk, bytes, len, off, NULL);
 	FUZZ_CHECK(rc == 0 || rc == VD_EDENIED, "a write gives %d", rc);
 	FUZZ_CHECK(strcmp(probe(g->io), "raw") == 0, "a guest's write makes it %s", probe(g->io));
+	if (rc)
+		settle_refused(g, off, len, is_zeroing ? NULL : bytes);
 	if (rc == 0 && is_zeroing && is_discard)
 		FUZZ_CHECK(vd_disk_read(g->disk, g->model + off, len, off, NULL) == 0, "read");
 	else if (rc == 0 && is_zeroing)
