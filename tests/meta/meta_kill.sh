@@ -3,10 +3,10 @@
 # test-timeout: 600
 # Edits of metadata are killed at random moments, in a VHDX and in the sidecar of a raw image: what
 # is there afterwards is the state before or the state after, whole; the image keeps every rule, also
-# for QEMU, and its payload stays. VD_KILL_ROUNDS: how often (48).
+# for QEMU, and its payload stays. VD_KILL_ROUNDS: how often (24).
 . "$(dirname "$0")/../support/cli.sh"
 need jq qemu-img
-rounds=${VD_KILL_ROUNDS:-48}
+rounds=${VD_KILL_ROUNDS:-24}
 
 payload_of()
 {
