@@ -308,7 +308,8 @@ static int open_look(struct vd_disk **out, struct vd_io *io, const char *path,
 			return 0;
 		}
 		vd_disk_free(disk, NULL);
-		if (ret)
+		/* The second look may be what meets the half-written log. */
+		if (ret && (ret != VD_ECORRUPT || !worth_waiting(io, i)))
 			return ret;
 	}
 	if (ret)
