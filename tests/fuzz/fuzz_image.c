@@ -352,6 +352,15 @@ static void take_finding(void *user, const struct vd_finding *finding)
 		   "a finding that can't be printed");
 }
 
+/* Who asks for VHDX where another format's signature stands is told that the argument is wrong. */
+static bool is_wrong_argument(struct vd_io *io, int rc)
+{
+	const char *format = NULL;
+
+	return rc == VD_EINVAL && vd_probe(io, &format, NULL) == 0 &&
+	       strcmp(format, VD_FORMAT_VHDX) != 0;
+}
+
 uint64_t fuzz_check_image(struct vd_io *io, bool *is_refused)
 {
 	struct vd_open_opts opts = VD_OPEN_OPTS_INIT;
@@ -363,8 +372,8 @@ uint64_t fuzz_check_image(struct vd_io *io, bool *is_refused)
 	opts.format = VD_FORMAT_VHDX;
 	rc = vd_disk_check_io(io, &opts, take_finding, NULL, &n_errors, &err);
 	*is_refused = rc != 0;
-	FUZZ_CHECK(rc == 0 || rc == VD_EUNSUPPORTED || rc == VD_EINVAL, "the check answers %d: %s",
-		   rc, err.text);
+	FUZZ_CHECK(rc == 0 || rc == VD_EUNSUPPORTED || is_wrong_argument(io, rc),
+		   "the check answers %d: %s", rc, err.text);
 	return n_errors;
 }
 
@@ -379,6 +388,8 @@ struct vd_disk *fuzz_open(struct vd_io *io, uint32_t flags, int *rc)
 	opts.format = VD_FORMAT_VHDX;
 	*rc = vd_disk_open_io(&disk, io, &opts, &err);
 	FUZZ_CHECK(*rc == 0 || (err.code == *rc && err.text[0]), "refused without a reason");
+	FUZZ_CHECK(*rc != VD_EINVAL || is_wrong_argument(io, *rc), "opening answers %d: %s", *rc,
+		   err.text);
 	FUZZ_CHECK(*rc != VD_ENOMEM && *rc != VD_EIO, "opening answers %d: %s", *rc, err.text);
 	return *rc ? NULL : disk;
 }

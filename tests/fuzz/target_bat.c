@@ -181,9 +181,5 @@ static void seed(void)
 	fuzz_seed("bitmap-state", data, 25);
 }
 
-const struct fuzz_target fuzz_bat = {.name = "bat",
-				     .run = run,
-				     .record = RECORD,
-				     .head = 1,
-				     .seed = seed,
-				     .max_memory = 64 << 20}; /* two bitmaps of a file of 128 TiB */
+const struct fuzz_target fuzz_bat = {
+    .name = "bat", .run = run, .record = RECORD, .head = 1, .seed = seed, .max_memory = 48 << 20};

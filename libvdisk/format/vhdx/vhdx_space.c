@@ -30,21 +30,24 @@ void vhdx_bits_put(uint64_t *bits, uint64_t at, uint64_t n, bool on)
 /* Let the bitmaps reach to n_mib. */
 static int resize(struct vhdx_space *space, uint64_t n_mib, struct vd_error *err)
 {
-	uint64_t room = vd_align_up(vd_max64(n_mib, space->room + space->room / 2), 64);
+	uint64_t room = vd_min64(space->room + space->room / 2, MAX_FILE / VD_MIB);
 	uint64_t *grown;
 
 	if (n_mib <= space->room)
 		return 0;
+	room = vd_align_up(vd_max64(n_mib, room), 64);
 	grown = vd_realloc(space->used, room / 8);
 	if (!grown)
 		return vd_no_memory(err, room / 8, "the space map");
 	space->used = grown;
-	grown = vd_realloc(space->zeroed, room / 8);
-	if (!grown)
-		return vd_no_memory(err, room / 8, "the space map");
-	space->zeroed = grown;
+	if (space->zeroed) {
+		grown = vd_realloc(space->zeroed, room / 8);
+		if (!grown)
+			return vd_no_memory(err, room / 8, "the space map");
+		space->zeroed = grown;
+		memset((char *)space->zeroed + space->room / 8, 0, (room - space->room) / 8);
+	}
 	memset((char *)space->used + space->room / 8, 0, (room - space->room) / 8);
-	memset((char *)space->zeroed + space->room / 8, 0, (room - space->room) / 8);
 	space->room = room;
 	return 0;
 }
@@ -164,6 +167,12 @@ int vhdx_space_build(struct vhdx *v, struct vd_error *err)
 		ret = resize(space, vd_div_up(len, VD_MIB), err);
 	if (ret)
 		return ret;
+	/* Nothing is known to be zero yet: the bitmap comes when the other one has its size. */
+	if (!space->zeroed) {
+		space->zeroed = vd_calloc(space->room / 64, sizeof(*space->zeroed));
+		if (!space->zeroed)
+			return vd_no_memory(err, space->room / 8, "the space map");
+	}
 	v->bytes_beyond_end =
 	    space->n_mib * VD_MIB > len ? space->n_mib * VD_MIB - vd_align_up(len, VD_MIB) : 0;
 	space->n_mib = vd_max64(space->n_mib, vd_div_up(len, VD_MIB));
