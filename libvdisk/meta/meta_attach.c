@@ -11,7 +11,8 @@
 static const struct file_list {
 	const char *kind, *name, *media_type, *size, *digest, *uri;
 } file_lists[] = {
-    {"configuration", "file", "file.media-type", "file.size", "file.digest", "file.uri"},
+    {"configuration", "configuration.file", "configuration.file.media-type",
+     "configuration.file.size", "configuration.file.digest", "configuration.file.uri"},
     {"state", "state.file", "state.file.media-type", "state.file.size", "state.file.digest",
      "state.file.uri"},
 };

@@ -65,8 +65,8 @@ expect 0 "$V" meta get a.vhdx urn:libvdisk:host:1
 cmp -s out host.xml || fail "by namespace"
 expect 0 "$V" meta get --json a.vhdx host
 json '.[0].document | test("urn:example:v")'
-expect 0 "$V" meta get a.vhdx host.hypervisor.min
-[ "$(cat out)" = 7.2 ] || fail "host.hypervisor.min"
+expect 0 "$V" meta get a.vhdx compatible.hypervisor.min
+[ "$(cat out)" = 7.2 ] || fail "compatible.hypervisor.min"
 expect 0 "$V" meta set a.vhdx host - <host.xml
 sed 's/id="qemu"/idd="qemu"/' host.xml >wrong.xml
 expect 3 "$V" meta set a.vhdx host wrong.xml
@@ -107,7 +107,7 @@ expect 0 "$V" inspect --json a.vhdx
 json '.[0].metadata | .tags == {words: [], pairs: {}} and .signatures == [] and .history_len > 3'
 json '.[0].metadata.hardware["hardware.memory"] == [2147483648]'
 json '.[0].metadata.validity.expires == "2027-05-22T00:00:00Z"'
-json '.[0].metadata.host["host.hypervisor"] == ["qemu"]'
+json '.[0].metadata.host["compatible.hypervisor"] == ["qemu"]'
 json '.[0].metadata | has("urn:example:vendor")'
 json '.[0].unknown_items == 0'
 "$V" create plain.vhdx 8M

@@ -401,16 +401,26 @@ static void entries_are_set_by_their_key(void **state)
 	struct vd_doc *doc = doc_new("configuration");
 
 	(void)state;
-	assert_int_equal(set_entry(doc, "file", "a", "file.size", "5"), 0);
-	assert_int_equal(set_entry(doc, "file", "b", "file.media-type", "text/plain"), 0);
-	assert_int_equal(set_entry(doc, "file", "a", "file.role", "cloud-init"), 0);
-	assert_int_equal(set_entry(doc, "file", "b", "file.media-type", NULL), 0);
-	assert_int_equal(set_entry(doc, "file", "c", "file.media-type", "text"), VD_EINVAL);
-	assert_int_equal(set_entry(doc, "file.size", "5", "file", "a"), VD_EINVAL);
-	assert_int_equal(set_entry(doc, "file", "a", "file", "b"), VD_EINVAL);
-	assert_int_equal(set_entry(doc, "file", "a", "tag", "b"), VD_EINVAL);
-	assert_int_equal(set_entry(doc, "file", "a", "nothing", "b"), VD_EINVAL);
-	assert_int_equal(set_entry(doc, "file", NULL, "file.size", "5"), VD_EINVAL);
+	assert_int_equal(set_entry(doc, "configuration.file", "a", "configuration.file.size", "5"),
+			 0);
+	assert_int_equal(set_entry(doc, "configuration.file", "b", "configuration.file.media-type",
+				   "text/plain"),
+			 0);
+	assert_int_equal(
+	    set_entry(doc, "configuration.file", "a", "configuration.file.role", "cloud-init"), 0);
+	assert_int_equal(
+	    set_entry(doc, "configuration.file", "b", "configuration.file.media-type", NULL), 0);
+	assert_int_equal(
+	    set_entry(doc, "configuration.file", "c", "configuration.file.media-type", "text"),
+	    VD_EINVAL);
+	assert_int_equal(set_entry(doc, "configuration.file.size", "5", "configuration.file", "a"),
+			 VD_EINVAL);
+	assert_int_equal(set_entry(doc, "configuration.file", "a", "configuration.file", "b"),
+			 VD_EINVAL);
+	assert_int_equal(set_entry(doc, "configuration.file", "a", "tag", "b"), VD_EINVAL);
+	assert_int_equal(set_entry(doc, "configuration.file", "a", "nothing", "b"), VD_EINVAL);
+	assert_int_equal(set_entry(doc, "configuration.file", NULL, "configuration.file.size", "5"),
+			 VD_EINVAL);
 	ends_as(doc,
 		HEAD "<configuration xmlns=\"urn:libvdisk:configuration:1\">\n"
 		     "  <file name=\"a\" size=\"5\" role=\"cloud-init\"/>\n  <file name=\"b\"/>\n"

@@ -75,8 +75,8 @@ static void test_files_are_named_by_their_document(void **state)
 	assert_int_equal(metabox_attach(&box, "configuration", "b.yaml", 10, 2, &box.err), 0);
 	assert_int_equal(metabox_attach(&box, "state", "ram.sav", 100, 3, &box.err), 0);
 	metabox_commit(&box);
-	assert_string_equal(metabox_get(&box, "file"), "vm.xml|b.yaml|");
-	assert_string_equal(metabox_get(&box, "file.size"), "1000|10|");
+	assert_string_equal(metabox_get(&box, "configuration.file"), "vm.xml|b.yaml|");
+	assert_string_equal(metabox_get(&box, "configuration.file.size"), "1000|10|");
 	assert_string_equal(metabox_get(&box, "state.file"), "ram.sav|");
 	assert_true(metabox_record(&box, VD_RECORD_ATTACHMENT, "vm.xml")->is_disk_scope);
 	assert_false(metabox_record(&box, VD_RECORD_ATTACHMENT, "ram.sav")->is_disk_scope);
@@ -85,17 +85,17 @@ static void test_files_are_named_by_their_document(void **state)
 	metabox_commit(&box);
 	assert_int_equal(metabox_attach(&box, "configuration", "vm.xml", 500, 5, &box.err), 0);
 	metabox_commit(&box);
-	assert_string_equal(metabox_get(&box, "file"), "vm.xml|b.yaml|");
-	assert_string_equal(metabox_get(&box, "file.size"), "500|10|");
+	assert_string_equal(metabox_get(&box, "configuration.file"), "vm.xml|b.yaml|");
+	assert_string_equal(metabox_get(&box, "configuration.file.size"), "500|10|");
 	assert_int_equal(info_of(&box).n_damaged, 0);
 	assert_true(info_of(&box).stored_bytes < 10000);
 	assert_true(metabox_holds(&box, "vm.xml", 500, 5));
 	/* Under another category it leaves the first one's list. */
 	assert_int_equal(metabox_attach(&box, "state", "b.yaml", 20, 2, &box.err), 0);
-	assert_string_equal(metabox_get(&box, "file"), "vm.xml|");
+	assert_string_equal(metabox_get(&box, "configuration.file"), "vm.xml|");
 	assert_string_equal(metabox_get(&box, "state.file"), "ram.sav|b.yaml|");
 	assert_int_equal(vd_meta_remove(box.meta, "attachment:vm.xml", &box.err), 0);
-	assert_string_equal(metabox_get(&box, "file"), "");
+	assert_string_equal(metabox_get(&box, "configuration.file"), "");
 	metabox_commit(&box);
 	assert_null(metabox_record(&box, VD_RECORD_ATTACHMENT, "vm.xml"));
 	assert_int_equal(info_of(&box).n_damaged, 0);
