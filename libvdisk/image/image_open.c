@@ -28,36 +28,16 @@ struct vd_image {
 	char *actor, *tool, *operation, *parameters;
 };
 
-static const struct {
-	const char *name;
-	bool writes, looks;
-} purposes[] = {
-    [VD_PURPOSE_INSPECT] = {"inspect", false, true},
-    [VD_PURPOSE_SEARCH] = {"search", false, true},
-    [VD_PURPOSE_MAP] = {"map", false, true},
-    [VD_PURPOSE_CHECK] = {"check", false, false},
-    [VD_PURPOSE_MOUNT_RO] = {"mount-ro", false, false},
-    [VD_PURPOSE_MOUNT_RW] = {"mount-rw", true, false},
-    [VD_PURPOSE_RUN] = {"run", true, false},
-    [VD_PURPOSE_CONVERT] = {"convert", false, false},
-    [VD_PURPOSE_EXPORT] = {"export", false, false},
-    [VD_PURPOSE_COMPACT] = {"compact", true, false},
-    [VD_PURPOSE_EDIT] = {"edit", true, false},
-};
-
 static bool is_known(enum vd_purpose purpose)
 {
 	return purpose >= VD_PURPOSE_INSPECT && purpose <= VD_PURPOSE_EDIT;
 }
 
-const char *vd_purpose_name(enum vd_purpose purpose)
+/** Looked at without locks. */
+static bool looks(enum vd_purpose purpose)
 {
-	return is_known(purpose) ? purposes[purpose].name : "unknown";
-}
-
-bool vd_purpose_writes(enum vd_purpose purpose)
-{
-	return is_known(purpose) && purposes[purpose].writes;
+	return purpose == VD_PURPOSE_INSPECT || purpose == VD_PURPOSE_SEARCH ||
+	       purpose == VD_PURPOSE_MAP;
 }
 
 /** Add a line to the history and make it durable, with what else has changed. A second try doesn't
@@ -213,9 +193,9 @@ static int open_beside(struct vd_image *image, const char *path, const struct vd
 static int open_for(struct vd_image *image, const char *path, const struct vd_image_opts *opts,
 		    struct vd_error *err)
 {
-	bool writes = purposes[image->purpose].writes, done = false;
+	bool writes = vd_purpose_writes(image->purpose), done = false;
 	bool only_metadata = writes && opts->flags & VD_IMAGE_METADATA_ONLY;
-	uint32_t flags = writes ? VD_OPEN_WRITE : purposes[image->purpose].looks ? VD_OPEN_LOOK : 0;
+	uint32_t flags = writes ? VD_OPEN_WRITE : looks(image->purpose) ? VD_OPEN_LOOK : 0;
 	int ret = only_metadata ? open_beside(image, path, opts, &done, err) : 0;
 
 	if (ret || done)

@@ -18,38 +18,25 @@
 
 #include <vdisk/disk.h>
 #include <vdisk/error.h>
+#include <vdisk/host.h>
 #include <vdisk/meta.h>
+#include <vdisk/policy.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 struct vd_image;
-struct vd_policy;
-
-/** What an image is opened for. Read-only purposes never write a byte of the image. */
-enum vd_purpose {
-	VD_PURPOSE_INSPECT =
-	    1,             /**< looks at structure and metadata, takes no lock; asks no policy */
-	VD_PURPOSE_SEARCH, /**< the same */
-	VD_PURPOSE_MAP,    /**< the same */
-	VD_PURPOSE_CHECK,  /**< reads, under a shared lock; asks no policy */
-	VD_PURPOSE_MOUNT_RO,
-	VD_PURPOSE_MOUNT_RW,
-	VD_PURPOSE_RUN,     /**< a machine runs from it, writing */
-	VD_PURPOSE_CONVERT, /**< its content is read into another image */
-	VD_PURPOSE_EXPORT,  /**< its content or metadata is handed out */
-	VD_PURPOSE_COMPACT,
-	VD_PURPOSE_EDIT, /**< its metadata or content is changed by a tool */
-};
-/** "mount-ro", "edit", ... A static string; "unknown" for other values. */
-VD_API const char *vd_purpose_name(enum vd_purpose purpose);
-/** An image that is opened for this is opened for writing. */
-VD_API bool vd_purpose_writes(enum vd_purpose purpose);
 
 #define VD_IMAGE_METADATA_ONLY                                                                     \
 	0x1u /**< only its metadata is to be changed (VD_PURPOSE_EDIT): where that lies in a       \
 	      * sidecar, the image itself is opened without a lock and never written */
+
+/** Hears the decision of the policy before the image is used: allowed, denied, or denied and
+ *  overridden. `is_recorded`: the override stands durably in the history; if it doesn't, whoever
+ * overrides has to record it elsewhere. Valid during the call. */
+typedef void (*vd_decided_fn)(void *user, const struct vd_decision *decision, bool is_overridden,
+			      bool is_recorded);
 
 /** Options of vd_image_open. Start from VD_IMAGE_OPTS_INIT; NULL means just that. */
 struct vd_image_opts {
@@ -57,21 +44,34 @@ struct vd_image_opts {
 	const struct vd_open_opts *disk; /**< format, parents, cache ...; VD_OPEN_WRITE and _LOOK
 					    follow from the purpose */
 	const char *sidecar_dir;         /**< as in struct vd_meta_opts */
-	const char *actor;      /**< who, for the history; NULL: as the OS says; "": leave it
-				   out, and the host's name */
-	const char *tool;       /**< "vdtool 0.1.0"; NULL: "libvdisk VERSION" */
-	const char *operation;  /**< what history calls it; NULL: the purpose's name */
-	const char *parameters; /**< for people; may be NULL */
-	uint32_t flags;         /**< VD_IMAGE_* */
+	const char *actor;           /**< who, for the history; NULL: as the OS says; "": leave it
+					out, and the host's name */
+	const char *tool;            /**< "vdtool 0.1.0"; NULL: "libvdisk VERSION" */
+	const char *operation;       /**< what history calls it; NULL: the purpose's name */
+	const char *parameters;      /**< for people; may be NULL */
+	uint32_t flags;              /**< VD_IMAGE_* */
+	const struct vd_host *host;  /**< where it is to be used, for the policy; NULL: this
+					machine, looked at when a policy is asked */
+	const char *override_reason; /**< go on although the policy denies it, for this reason */
+	vd_decided_fn decided;       /**< may be NULL */
+	void *user;
 };
 #define VD_IMAGE_OPTS_INIT                                                                         \
 	{                                                                                          \
-		sizeof(struct vd_image_opts), NULL, NULL, NULL, NULL, NULL, NULL, 0                \
+		sizeof(struct vd_image_opts), NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL,   \
+		    NULL, NULL                                                                     \
 	}
 
 /**
- * Open an image for a purpose. *out is the caller's, to be closed by vd_image_close. `policy` NULL
- * asks nothing; this version has no policies, and refuses others (VD_EUNSUPPORTED). With a writing
+ * Open an image for a purpose. *out is the caller's, to be closed by vd_image_close. `policy` (read
+ * during the call) NULL asks nothing. Otherwise it is asked, if the purpose asks one, after the
+ * image and its metadata are open (and locked, as the purpose wants it) and before anything is
+ * written: of facts derived anew from the documents. If it denies, nothing is opened, unless opts
+ * has an override_reason. With a writing purpose (but VD_PURPOSE_RUN) an override is entered in the
+ * history of an image that carries metadata of ours, durable before this returns; if that fails, so
+ * does the opening. Other overrides are the caller's to record (`decided` says which).
+ *
+ * With a writing
  * purpose and an image that carries metadata of ours, the first change of this opening that a guest
  * can see, or the close after a compaction, enters one line in the history, durable before the
  * change (and with it the changes of vd_image_meta that weren't committed yet); if that fails, so
@@ -107,6 +107,16 @@ VD_API void vd_image_unlock_meta(struct vd_image *image);
  * entry wait for the next commit. Takes the lock by itself. */
 VD_API int vd_image_commit(struct vd_image *image, const char *operation, const char *parameters,
 			   struct vd_error *err);
+
+/**
+ * What the file itself says, as facts of the fields image.* and metadata.* (vdisk/query.h), into
+ * *set. Reads no payload and no BAT. The thread rule of vdisk/meta.h holds. `meta` may be NULL.
+ */
+VD_API int vd_image_add_facts(struct vd_disk *disk, struct vd_meta *meta, struct vd_fact_set *set,
+			      struct vd_error *err);
+/** vd_document_fn over a struct vd_meta (`user`). */
+VD_API int vd_meta_bring_document(void *meta, const char *kind, char **bytes, size_t *len,
+				  struct vd_error *err);
 
 /* ---- the first filling ---- */
 

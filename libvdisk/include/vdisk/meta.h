@@ -242,6 +242,21 @@ struct vd_fact {
 VD_API int vd_meta_get_facts(struct vd_meta *meta, bool derive, const struct vd_fact **facts,
 			     size_t *n, struct vd_error *err);
 
+/** Facts that no document says: of a file, of a host. One thread at a time until it is asked. */
+struct vd_fact_set;
+/** *out is the caller's, to be given back by vd_fact_set_free. */
+VD_API int vd_fact_set_create(struct vd_fact_set **out, struct vd_error *err);
+/** NULL is allowed. */
+VD_API void vd_fact_set_free(struct vd_fact_set *set);
+/** Add one; the texts are copied, the key is made. The value is stored as it is given, so it must
+ * be in the normal form of its type. `group` as in struct vd_fact. VD_EINVAL: not UTF-8; VD_ENOSPC:
+ * more than VD_META_FACTS_MAX. */
+VD_API int vd_fact_set_add(struct vd_fact_set *set, const char *field, const char *value,
+			   uint32_t group, struct vd_error *err);
+/** All, sorted by field, key, value, group, without doubles; valid until the next one is added.
+ *  NULL if there is none. */
+VD_API const struct vd_fact *vd_fact_set_facts(struct vd_fact_set *set, size_t *n);
+
 /* ---- attachments ---- */
 
 /** Bring up to `len` next bytes of what is attached; returns how many, 0 at the end, or a negative
