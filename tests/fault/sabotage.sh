@@ -144,7 +144,7 @@ if [ ! -x "$(program_of fault/test_steps)" ]; then
 fi
 
 declare -A is_sound=()
-n=0 n_survived=0
+n=0 n_survived=0 survivors=
 while read -r step path case; do
 	[ -n "$step" ] || continue
 	if [ $# -gt 0 ]; then
@@ -169,6 +169,7 @@ while read -r step path case; do
 		verdict="noticed by $path: $case"
 	else
 		verdict="SURVIVED $path: $case (exit code $rc)"
+		survivors="$survivors $step"
 		n_survived=$((n_survived + 1))
 	fi
 	printf '%-14s | %-66s | %s (%d ms)\n' "$step" "$(words_of "$step")" "$verdict" \
@@ -176,7 +177,7 @@ while read -r step path case; do
 done <<<"$expected"
 echo "count: sabotages noticed $((n - n_survived))"
 
-[ "$n_survived" -eq 0 ] || { echo "$n_survived of $n survived"; exit 1; }
+[ "$n_survived" -eq 0 ] || { echo "$n_survived of $n survived:$survivors"; exit 1; }
 [ $# -eq 0 ] || exit 0
 # Each step that can be left out is left out here.
 VD_SABOTAGE=list "$(program_of fault/test_steps)" | while read -r _ step _; do

@@ -24,7 +24,8 @@ static void fail_scene(struct scene *s, const char *text)
 		    text, s->name, s->moment, crash_kind_name(s->kind), crash_n_pending(s->crash));
 	for (size_t i = s->moment > 12 ? s->moment - 12 : 0; i < s->moment; i++)
 		print_error("    %s\n", record_describe(s->record, i, line, sizeof(line)));
-	if (store_save(s->state, scratch_path("failed-state.vhdx")))
+	/* What QEMU is asked later lies in files of its own by then. */
+	if (s->state && store_save(s->state, scratch_path("failed-state.vhdx")))
 		print_error("  the state is kept as %s\n", scratch_path("failed-state.vhdx"));
 	fail();
 }
@@ -241,7 +242,7 @@ static void ask_qemu(struct scene *s)
 				    command, scratch_path("qemu.out"), scratch_path("qemu.out"),
 				    batch->n) != 0) {
 		(void)scratch_run("cat '%s' >&2", scratch_path("qemu.out"));
-		fail_scene(s, "qemu-io refuses one of the last states");
+		fail_scene(s, "qemu-io refuses one of the last states (state-N.vhdx, kept)");
 	}
 	for (unsigned i = 0; i < batch->n; i++) {
 		struct vd_disk *disk = NULL;
@@ -340,6 +341,7 @@ static void try_state(struct scene *s, enum crash_kind kind, struct store *state
 	s->kind = kind;
 	s->state = state;
 	scene_examine(s);
+	s->state = NULL;
 	store_free(state);
 }
 
