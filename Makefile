@@ -58,7 +58,7 @@ support_src := $(sort $(wildcard tests/support/*.c))
 # test_*.c are cmocka programs that tests/run runs; other programs serve the shell tests. Rooms with
 # rules of their own bring a *.mk (included below).
 test_src := $(sort $(wildcard tests/*/test_*.c))
-helper_src := $(sort $(filter-out $(test_src),$(foreach room,unit fault cli interop bench mount compact meta,\
+helper_src := $(sort $(filter-out $(test_src),$(foreach room,unit fault cli interop bench mount compact meta search policy,\
 	$(wildcard tests/$(room)/*.c))))
 unit_src := $(filter tests/unit/%,$(test_src))
 thread_src := $(foreach f,$(test_src),$(if $(findstring thread,$(f)),$(f)))
