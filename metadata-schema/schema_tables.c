@@ -38,7 +38,7 @@ struct attr {
 struct field {
 	char *name, *type, *choices, *summary;
 	int category, element, attr;
-	bool is_list, is_derived, is_duration, is_keyed, is_multiline;
+	bool is_list, is_derived, is_duration, is_keyed, is_multiline, is_ordered;
 };
 
 static struct element elements[MAX_ELEMENTS];
@@ -287,6 +287,7 @@ static int add_field(xmlNode *node, xmlNode *type, int element, int attr)
 	f->is_keyed = is_true(get_f(node, "keyed"));
 	f->is_duration = unit && strcmp(unit, "seconds") == 0;
 	f->is_multiline = lines && strcmp(lines, "many") == 0;
+	f->is_ordered = is_true(get_f(type, "ordered"));
 	f->category = elements[element].category;
 	for (int e = element; e >= 0; e = elements[e].parent)
 		f->is_list |= elements[e].repeats;
@@ -441,9 +442,9 @@ static void print_fields(void)
 			printf("NULL");
 		printf(", ");
 		print_string(f->summary);
-		printf("},\n\t %d, %d, %s, %s, %s},\n", f->element, f->attr,
+		printf("},\n\t %d, %d, %s, %s, %s, %s},\n", f->element, f->attr,
 		       f->is_duration ? "true" : "false", f->is_keyed ? "true" : "false",
-		       f->is_multiline ? "true" : "false");
+		       f->is_multiline ? "true" : "false", f->is_ordered ? "true" : "false");
 	}
 	printf("};\n\n");
 	print_order();

@@ -34,6 +34,7 @@ struct schema_field {
 	bool is_duration;  /* a number of seconds, "7d" */
 	bool is_keyed;     /* a list that has "key=..." once for each key */
 	bool is_multiline; /* its white space is kept */
+	bool is_ordered;   /* its words stand in order, the least first */
 };
 
 struct schema_category {
