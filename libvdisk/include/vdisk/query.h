@@ -104,10 +104,12 @@ struct vd_query_node {
 	bool is_prefix;    /**< all fields below that prefix are meant */
 	enum vd_query_op op;
 	const char *value; /**< as written, unquoted */
-	const char *key;   /**< the value as the keys of facts are (vd_fact.key); not for globs */
-	bool is_glob;      /**< value has unquoted * ? or [ */
-	bool is_phrase;    /**< was quoted */
-	bool is_presence;  /**< "field:*" */
+	const char *key;  /**< the value, in normal form, as the keys of facts are (vd_fact.key); ""
+			     for  globs, prefixes and times relative to now */
+	bool is_glob;     /**< value has unquoted * ? or [; then a backslash stands before those
+			     that mean themselves */
+	bool is_phrase;   /**< has white space */
+	bool is_presence; /**< "field:*" */
 	enum vd_query_op pair_op; /**< of "package:openssl<3.0.11" the "<"; 0: no pair */
 	const char *pair_value;   /**< and the "3.0.11" */
 };
@@ -128,8 +130,9 @@ struct vd_fact_run {
  *  `size` bytes, may be filled with what was found. vd_query_match_file answers for one entry. */
 typedef int (*vd_query_files_fn)(void *user, const struct vd_query_node *node, char *path,
 				 size_t size, struct vd_error *err);
-/** Hears a fact that made a term true (not one below a NOT), and which. Valid during the call; what
- *  was found in the file index comes as the field "file". */
+/** Hears a fact that made a term true (not one below a NOT), and which; only if the query as a
+ * whole is true, and at most 16 facts of a term or entries of a list. Valid during the call; what
+ * was found in the file index comes as the field "file". */
 typedef void (*vd_query_hit_fn)(void *user, const struct vd_query_node *node,
 				const struct vd_fact *fact);
 
@@ -161,6 +164,12 @@ VD_API int vd_query_match(const struct vd_query *query, const struct vd_query_su
  *  vd_query_key of the path, or NULL to have it made. Thread-safe; without memory: no. */
 VD_API bool vd_query_match_file(const struct vd_query_node *node, const char *path, const char *key,
 				const uint8_t *sha256);
+/** Would this fact alone make `node` (VD_QUERY_TERM or _WORD) true, wherever it stands in the
+ * query? Of
+ *  "!=": is it one of those that must not be there? 1, 0, VD_ENOMEM. For those who pre-select by
+ *  values. Thread-safe. */
+VD_API int vd_query_test_fact(const struct vd_query_node *node, const struct vd_fact *fact,
+			      int64_t now, struct vd_error *err);
 /** A text as the keys of facts are: NFKC, case folded. *key is the caller's (vd_meta_free).
  *  VD_EINVAL: not UTF-8. */
 VD_API int vd_query_key(const char *text, char **key, struct vd_error *err);
