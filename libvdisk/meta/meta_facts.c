@@ -139,6 +139,14 @@ static int decode_entries(struct meta_facts *out, const struct meta_disk_entry *
 	return 0;
 }
 
+/** Names that no document's field has: a record that holds one would speak for the file or the
+ * host. */
+static bool is_reserved(const char *field)
+{
+	return !strncmp(field, "host.", 5) || !strncmp(field, "image.", 6) ||
+	       !strncmp(field, "metadata.", 9) || !strcmp(field, "action");
+}
+
 static int decode_facts(struct meta_facts *out, const struct meta_disk_fact *disk,
 			struct pool *pool, struct vd_error *err)
 {
@@ -151,6 +159,8 @@ static int decode_facts(struct meta_facts *out, const struct meta_disk_fact *dis
 		f->group = vd_get32(disk[i].group);
 		if (i && !pool->is_bad && meta_fact_compare(f - 1, f) >= 0)
 			return corrupt(err, "they aren't sorted");
+		if (!pool->is_bad && is_reserved(f->field))
+			return corrupt(err, "one of them is of a field that no document has");
 	}
 	return 0;
 }

@@ -200,6 +200,27 @@ static void test_records_may_end_anywhere(void **state)
 	vd_free(raw);
 }
 
+static void test_facts_that_no_document_has_are_refused(void **state)
+{
+	static const char *const fields[] = {"host.arch", "image.path", "metadata.damaged",
+					     "action"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		struct meta_gather g = {0};
+		struct meta_facts f;
+		uint8_t *raw;
+		size_t len;
+
+		add(&g, fields[i], "x", "x", 0);
+		assert_int_equal(meta_gather_finish(&g, &f, NULL), 0);
+		assert_int_equal(meta_facts_encode(&f, &raw, &len, NULL), 0);
+		assert_int_equal(decode(raw, len, NULL), VD_ECORRUPT);
+		meta_facts_free(&f);
+		vd_free(raw);
+	}
+}
+
 static void test_as_many_facts_as_allowed_and_one_more(void **state)
 {
 	struct vd_error err = VD_ERROR_INIT;
@@ -257,6 +278,7 @@ int main(void)
 	    cmocka_unit_test(test_each_wrong_field_is_refused),
 	    cmocka_unit_test(test_records_may_end_anywhere),
 	    cmocka_unit_test(test_as_many_facts_as_allowed_and_one_more),
+	    cmocka_unit_test(test_facts_that_no_document_has_are_refused),
 	    cmocka_unit_test(test_gathering_too_much_text),
 	};
 
