@@ -87,14 +87,17 @@ int meta_place(struct vd_meta *meta, struct vd_error *err)
 {
 	VD_AUTO_FREE char *subject = NULL;
 	struct vd_item *items = NULL;
+	struct vd_error own = VD_ERROR_INIT;
 	size_t n;
 	int ret;
 
 	if (!meta->sidecar_dir) {
-		ret = vd_disk_list_items(meta->disk, &items, &n, err);
+		ret = vd_disk_list_items(meta->disk, &items, &n, &own);
 		vd_items_free(items);
 		if (ret != VD_EUNSUPPORTED) {
 			meta->place = VD_META_ITEMS;
+			if (ret && err)
+				*err = own;
 			return ret;
 		}
 	}

@@ -62,6 +62,7 @@ static void test_no_sidecar_for_nothing(void **state)
 
 	(void)state;
 	make(&box, "nothing.raw");
+	assert_string_equal(box.err.text, ""); /* that it has no items is no error */
 	assert_int_equal(info_of(&box).place, VD_META_SIDECAR);
 	assert_string_equal(info_of(&box).sidecar, side_of(&box));
 	metabox_commit(&box);
