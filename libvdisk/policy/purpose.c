@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What images are opened for: names, and who writes and who asks. */
+/* What images are opened for: names, and who writes and who asks. Names of effects. */
 #include <stddef.h>
 
 #include <vdisk/policy.h>
@@ -39,4 +39,17 @@ bool vd_purpose_writes(enum vd_purpose purpose)
 bool vd_purpose_asks(enum vd_purpose purpose)
 {
 	return is_known(purpose) && purposes[purpose].asks;
+}
+
+const char *vd_effect_name(enum vd_effect effect)
+{
+	switch (effect) {
+	case VD_EFFECT_ALLOW:
+		return "allow";
+	case VD_EFFECT_DENY:
+		return "deny";
+	case VD_EFFECT_READ_ONLY:
+		return "read-only";
+	}
+	return "unknown";
 }
