@@ -7,31 +7,14 @@
  * opening by the disk layer). An image without records of ours never gets one from here, unless
  * vd_image_commit is called.
  */
-#include <pthread.h>
 #include <string.h>
-
-#include <vdisk/image.h>
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/message.h"
+#include "image/image_own.h"
 
 #define SIDECAR_WAIT_MS 2000
-
-struct vd_image {
-	enum vd_purpose purpose;
-	struct vd_disk *disk;
-	struct vd_meta *meta;
-	pthread_mutex_t lock; /* recursive: the only thread may write while it holds it */
-	bool has_entry;       /* this opening stands in the history */
-	bool is_opening_logged, is_commit_logged; /* entered, but the commit of it failed */
-	char *actor, *tool, *operation, *parameters;
-};
-
-static bool is_known(enum vd_purpose purpose)
-{
-	return purpose >= VD_PURPOSE_INSPECT && purpose <= VD_PURPOSE_EDIT;
-}
 
 /** Looked at without locks. */
 static bool looks(enum vd_purpose purpose)
@@ -40,23 +23,40 @@ static bool looks(enum vd_purpose purpose)
 	       purpose == VD_PURPOSE_MAP;
 }
 
-/** Add a line to the history and make it durable, with what else has changed. A second try doesn't
- *  add a second line. */
-static int enter(struct vd_image *image, bool *is_logged, const char *operation,
-		 const char *parameters, const char *outcome, struct vd_error *err)
+struct vd_operation image_operation(const struct vd_image *image)
 {
 	struct vd_operation op = {.actor = image->actor,
 				  .tool = image->tool ? image->tool : "libvdisk " VD_VERSION,
-				  .operation = operation ? operation : image->operation,
-				  .parameters = parameters ? parameters : image->parameters,
-				  .outcome = outcome};
-	struct vd_meta_info info = {.size = sizeof(info)};
-	int ret = 0;
+				  .operation = image->operation,
+				  .parameters = image->parameters};
 
 	if (image->actor && !*image->actor)
 		op.host = ""; /* who stays unnamed isn't given away by the host */
 	if (!op.operation)
 		op.operation = vd_purpose_name(image->purpose);
+	return op;
+}
+
+bool image_cant_remember(int code, bool had_changes)
+{
+	return code == VD_ECORRUPT || code == VD_EUNSUPPORTED ||
+	       (code == VD_ENOSPC && !had_changes);
+}
+
+/** Add a line to the history and make it durable, with what else has changed. A second try doesn't
+ *  add a second line. */
+static int enter(struct vd_image *image, bool *is_logged, const char *operation,
+		 const char *parameters, const char *outcome, struct vd_error *err)
+{
+	struct vd_operation op = image_operation(image);
+	struct vd_meta_info info = {.size = sizeof(info)};
+	int ret = 0;
+
+	if (operation)
+		op.operation = operation;
+	if (parameters)
+		op.parameters = parameters;
+	op.outcome = outcome;
 	vd_meta_get_info(image->meta, &info);
 	if (!info.has_changes) /* those that failed to be committed were dropped */
 		image->is_opening_logged = image->is_commit_logged = false;
@@ -84,9 +84,7 @@ static int enter_opening(struct vd_image *image, const char *outcome, struct vd_
 	vd_meta_get_info(image->meta, &info);
 	if (info.has_ours && !image->has_entry)
 		ret = enter(image, &image->is_opening_logged, NULL, NULL, outcome, &own);
-	if (ret == VD_ECORRUPT || ret == VD_EUNSUPPORTED ||
-	    (ret == VD_ENOSPC && !info.has_changes)) {
-		/* Damaged or full metadata never keeps the disk from being used. */
+	if (image_cant_remember(ret, info.has_changes)) {
 		vd_message(VD_MESSAGE_WARNING, "%s: its history gets no entry: %s",
 			   vd_disk_path(image->disk), own.text);
 		vd_meta_revert(image->meta, NULL);
@@ -194,15 +192,50 @@ static int open_for(struct vd_image *image, const char *path, const struct vd_im
 		    struct vd_error *err)
 {
 	bool writes = vd_purpose_writes(image->purpose), done = false;
-	bool only_metadata = writes && opts->flags & VD_IMAGE_METADATA_ONLY;
-	uint32_t flags = writes ? VD_OPEN_WRITE : looks(image->purpose) ? VD_OPEN_LOOK : 0;
-	int ret = only_metadata ? open_beside(image, path, opts, &done, err) : 0;
+	bool only_metadata = opts->flags & VD_IMAGE_METADATA_ONLY;
+	uint32_t flags = writes                                   ? VD_OPEN_WRITE
+			 : only_metadata || looks(image->purpose) ? VD_OPEN_LOOK
+								  : 0;
+	int ret = writes && only_metadata ? open_beside(image, path, opts, &done, err) : 0;
 
 	if (ret || done)
 		return ret;
 	ret = open_both(image, path, opts, flags, writes ? VD_META_WRITE : 0, err);
 	if (!ret && writes)
 		ret = vd_disk_add_listener(image->disk, hear, image, err);
+	return ret;
+}
+
+/** Opening for writing may write by itself, where a log is to be replayed. So that a denial leaves
+ *  every byte as it is, it is asked of what can be read first. */
+static int ask_first(struct vd_image *image, struct image_question *question, const char *path,
+		     struct vd_error *err)
+{
+	uint32_t lock = question->opts->flags & VD_IMAGE_METADATA_ONLY ? VD_OPEN_LOOK : 0;
+	int ret = open_both(image, path, question->opts, lock | VD_OPEN_NO_PARENTS, 0, err);
+
+	if (!ret)
+		ret = image_question_ask(question, image->disk, image->meta, NULL, err);
+	close_both(image, NULL);
+	return ret;
+}
+
+/** Open if the policy allows it. What was seen first may have changed since: it is asked again,
+ * once the locks are held. */
+static int open_allowed(struct vd_image *image, const char *path, const struct vd_image_opts *opts,
+			const struct vd_policy *policy, struct vd_error *err)
+{
+	struct image_question question = {.policy = policy, .action = image->purpose, .opts = opts};
+	bool asks = policy && vd_purpose_asks(image->purpose);
+	int ret = 0;
+
+	if (asks && vd_purpose_writes(image->purpose) && !image_question_is_idle(&question))
+		ret = ask_first(image, &question, path, err);
+	if (!ret)
+		ret = open_for(image, path, opts, err);
+	if (!ret && asks)
+		ret = image_question_ask(&question, image->disk, image->meta, image, err);
+	image_question_end(&question);
 	return ret;
 }
 
@@ -216,8 +249,8 @@ static void image_free(struct vd_image *image)
 	vd_free(image);
 }
 
-static int take_opts(struct vd_image_opts *own, const struct vd_image_opts *opts,
-		     enum vd_purpose purpose, const struct vd_policy *policy, struct vd_error *err)
+int image_take_opts(struct vd_image_opts *own, const struct vd_image_opts *opts,
+		    enum vd_purpose purpose, struct vd_error *err)
 {
 	*own = (struct vd_image_opts)VD_IMAGE_OPTS_INIT;
 	if (opts && opts->size < sizeof(uint32_t))
@@ -227,16 +260,16 @@ static int take_opts(struct vd_image_opts *own, const struct vd_image_opts *opts
 				    opts->size);
 	if (opts)
 		memcpy(own, opts, opts->size < sizeof(*own) ? opts->size : sizeof(*own));
-	if (!is_known(purpose))
+	if (purpose < VD_PURPOSE_INSPECT || purpose > VD_PURPOSE_EDIT)
 		return vd_error_set(err, VD_EINVAL, 0, VD_NO_OFFSET, "purpose %d is not known",
 				    (int)purpose);
 	if (own->flags & ~VD_IMAGE_METADATA_ONLY)
 		return vd_error_set(err, VD_EINVAL, 0, VD_NO_OFFSET,
 				    "flags 0x%x of an image's opening are not known",
 				    own->flags & ~VD_IMAGE_METADATA_ONLY);
-	if (policy)
-		return vd_error_set(err, VD_EUNSUPPORTED, 0, VD_NO_OFFSET,
-				    "this version has no policies: pass NULL");
+	if (own->override_reason && !own->override_reason[strspn(own->override_reason, " \t\n")])
+		return vd_error_set(err, VD_EINVAL, 0, VD_NO_OFFSET,
+				    "an override needs a reason, and this one is empty");
 	return 0;
 }
 
@@ -247,7 +280,7 @@ int vd_image_open(struct vd_image **out, const char *path, enum vd_purpose purpo
 	pthread_mutexattr_t recursive;
 	struct vd_image_opts own;
 	struct vd_image *image;
-	int ret = take_opts(&own, opts, purpose, policy, err);
+	int ret = image_take_opts(&own, opts, purpose, err);
 
 	if (ret)
 		return ret;
@@ -261,7 +294,7 @@ int vd_image_open(struct vd_image **out, const char *path, enum vd_purpose purpo
 	image->purpose = purpose;
 	ret = keep_texts(image, &own, err);
 	if (!ret)
-		ret = open_for(image, path, &own, err);
+		ret = open_allowed(image, path, &own, policy, err);
 	if (ret) {
 		close_both(image, NULL);
 		image_free(image);

@@ -29,8 +29,9 @@ extern "C" {
 struct vd_image;
 
 #define VD_IMAGE_METADATA_ONLY                                                                     \
-	0x1u /**< only its metadata is to be changed (VD_PURPOSE_EDIT): where that lies in a       \
-	      * sidecar, the image itself is opened without a lock and never written */
+	0x1u /**< only its metadata is used. With VD_PURPOSE_EDIT, where that lies in a sidecar,   \
+	      * the image itself is opened without a lock and never written; with a purpose that   \
+	      * doesn't write, the image is looked at without a lock */
 
 /** Hears the decision of the policy before the image is used: allowed, denied, or denied and
  *  overridden. `is_recorded`: the override stands durably in the history; if it doesn't, whoever
@@ -52,7 +53,8 @@ struct vd_image_opts {
 	uint32_t flags;              /**< VD_IMAGE_* */
 	const struct vd_host *host;  /**< where it is to be used, for the policy; NULL: this
 					machine, looked at when a policy is asked */
-	const char *override_reason; /**< go on although the policy denies it, for this reason */
+	const char *override_reason; /**< go on although the policy denies it, for this reason; not
+					empty */
 	vd_decided_fn decided;       /**< may be NULL */
 	void *user;
 };
@@ -66,10 +68,18 @@ struct vd_image_opts {
  * Open an image for a purpose. *out is the caller's, to be closed by vd_image_close. `policy` (read
  * during the call) NULL asks nothing. Otherwise it is asked, if the purpose asks one, after the
  * image and its metadata are open (and locked, as the purpose wants it) and before anything is
- * written: of facts derived anew from the documents. If it denies, nothing is opened, unless opts
- * has an override_reason. With a writing purpose (but VD_PURPOSE_RUN) an override is entered in the
- * history of an image that carries metadata of ours, durable before this returns; if that fails, so
- * does the opening. Other overrides are the caller's to record (`decided` says which).
+ * written: of facts derived anew from the documents. If it denies, nothing is opened, and no byte
+ * of the image or its sidecar has changed: with a writing purpose it is asked twice, of what can be
+ * read first and then under the lock, so that a log is replayed only of an image that may be
+ * written. What can't be told in facts (more of them than VD_META_FACTS_MAX) is denied. Only the
+ * image itself is asked, not its parents; and only now: a program that keeps it open for long may
+ * ask again with vd_image_ask, as time passes.
+ *
+ * With an override_reason a denial doesn't keep it closed. If the purpose writes (but
+ * VD_PURPOSE_RUN) and the image carries metadata of ours, that is entered in its history (operation
+ * "override", with action, rule and reason), durable before this returns; if that fails, so does
+ * the opening, unless the metadata is too damaged or too full to be written. Other overrides are
+ * the caller's to record (`decided` says which).
  *
  * With a writing
  * purpose and an image that carries metadata of ours, the first change of this opening that a guest
@@ -83,6 +93,17 @@ struct vd_image_opts {
 VD_API int vd_image_open(struct vd_image **out, const char *path, enum vd_purpose purpose,
 			 const struct vd_policy *policy, const struct vd_image_opts *opts,
 			 struct vd_error *err);
+/**
+ * Ask a policy about an open image: whether it may be used for something else as well (edited,
+ * while it is mounted), or whether it still may. Nothing is opened or closed. Of `opts` only host,
+ * override_reason, actor, tool, decided and user count; NULL leaves all of them out. An override of
+ * a writing action is entered in the history as by vd_image_open, if the image is open for writing
+ * (changes of vd_image_meta that weren't committed yet become durable with it). VD_EDENIED with the
+ * reason; other errors as of the asking in vd_image_open. Takes the lock of the metadata by itself.
+ */
+VD_API int vd_image_ask(struct vd_image *image, enum vd_purpose action,
+			const struct vd_policy *policy, const struct vd_image_opts *opts,
+			struct vd_error *err);
 /** Flush and close, by one thread, when no other uses the image. Changes of its metadata that
  * weren't committed are dropped. NULL is allowed; the handle is gone also if this fails. After a
  * compaction it enters the line, so it may fail as vd_image_commit does. */
