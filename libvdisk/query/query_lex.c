@@ -153,14 +153,15 @@ bool lex_resolve(const struct parser *p, struct name *name)
 		name->full[n_entry - 1] = '\0';
 		return look_up(p, name) && name->field;
 	}
-	if (n + 1 == n_entry && memcmp(own, p->entry, n) == 0)
-		return look_up(p, name);
 	memcpy(name->full, p->entry, n_entry);
 	memcpy(name->full + n_entry, own, n + 1);
 	if (look_up(p, name))
 		return true;
+	/* The list itself, or a field below it, by its full name. */
 	memcpy(name->full, own, n + 1);
-	return strncmp(own, p->entry, n_entry) == 0 && look_up(p, name);
+	return ((n + 1 == n_entry && memcmp(own, p->entry, n) == 0) ||
+		strncmp(own, p->entry, n_entry) == 0) &&
+	       look_up(p, name);
 }
 
 /* ---- values ---- */
