@@ -40,7 +40,7 @@ for ((round = 0; round < rounds; round++)); do
 	) 2>/dev/null &
 	load=$!
 	pids+=($load)
-	$V compact --max-rate 20M --progress json a.vhdx >said 2>progress &
+	$V compact --max-rate 8M --progress json a.vhdx >said 2>progress &
 	job=$!
 	pids+=($job)
 	is_moving()

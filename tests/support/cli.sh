@@ -53,10 +53,10 @@ no_leftovers()
 	[ -z "$left" ] || fail "left behind: $left"
 }
 
-# pattern SEED BYTES: numbers that never come again, others for each seed; no zeros.
+# pattern SEED BYTES: numbers that never come again, others for each of 999 seeds; no zeros.
 pattern()
 {
-	seq "$(($1 * 1000000000))" 999999999999 2>/dev/null | head -c "$2"
+	seq "$(($1 % 999 * 1000000000))" 999999999999 2>/dev/null | head -c "$2"
 }
 
 # wait_for COMMAND...: until it is true, at most 10 s.

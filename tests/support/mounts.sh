@@ -112,10 +112,17 @@ attach()
 	loops+=("$loop")
 }
 
+# It isn't ours any more then: another test may have it next.
 detach()
 {
-	wait_for losetup -d "${1:-$loop}"
-	wait_for is_detached "${1:-$loop}"
+	local gone=${1:-$loop} x
+	local -a rest=()
+	wait_for losetup -d "$gone"
+	wait_for is_detached "$gone"
+	for x in "${loops[@]}"; do
+		[ "$x" = "$gone" ] || rest+=("$x")
+	done
+	loops=("${rest[@]}")
 }
 
 is_detached()
