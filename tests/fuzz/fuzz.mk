@@ -21,7 +21,7 @@ fuzz_make = $(MAKE) --no-print-directory $(jobs) CC=$(FUZZ_CC) CFLAGS='-O1 -g' B
 $(B)/tests/unit/test_fuzz_corpus: $(fuzz_obj)
 $(B)/tests/unit/test_fuzz_corpus: support_obj += $(fuzz_obj)
 
-$(B)/fuzz_replay: $(B)/tests/fuzz/fuzz_replay.o $(fuzz_obj) $(fuzz_support) $(control_obj) $(meta_lib) $(lib)
+$(B)/fuzz_replay: $(B)/tests/fuzz/fuzz_replay.o $(fuzz_obj) $(fuzz_support) $(control_obj) $(all_libs)
 	$(call say,LINK)
 	$(q)$(CC) $(flags) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(tool_libs) $(meta_libs) $(libs)
 
@@ -33,7 +33,7 @@ $(B)/tests/fuzz/main_%.o: tests/fuzz/fuzz_main.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(q)$(CC) $(cpp_test) $(CPPFLAGS) $(flags) $(CFLAGS) -DFUZZ_TARGET=$* -MMD -MP -c -o $@ $<
-$(fuzz_programs): $(B)/fuzz-%: $(B)/tests/fuzz/main_%.o $(fuzz_obj) $(fuzz_support) $(control_obj) $(meta_lib) $(lib)
+$(fuzz_programs): $(B)/fuzz-%: $(B)/tests/fuzz/main_%.o $(fuzz_obj) $(fuzz_support) $(control_obj) $(all_libs)
 	$(call say,LINK)
 	$(q)$(CC) $(flags) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $^ $(tool_libs) $(meta_libs) $(libs)
 fuzz-programs: $(fuzz_programs)
