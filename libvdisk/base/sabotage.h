@@ -76,7 +76,10 @@
 	X(M3_EARLY, "the old place of a moved block is given back before the commit")              \
 	X(DROP_LOOK, "a block is let go although it was written to since the look at it")          \
 	X(T1_SYNC, "the file is cut before what the log holds is in place")                        \
-	X(T2_LAP, "the file is cut while the log asks for its old length")
+	X(T2_LAP, "the file is cut while the log asks for its old length")                         \
+	X(H1_LOG, "no space of the host is reserved for the log")                                  \
+	X(H2_PAGE, "a page of the BAT is changed that has no space on the host")                   \
+	X(H3_START, "a log that the host has no more space for isn't begun anew")
 
 #define VD_SABOTAGE_ENUM(name, what) VD_SABOTAGE_##name,
 enum vd_sabotage { VD_SABOTAGE_NONE = 0, VD_SABOTAGE_STEPS(VD_SABOTAGE_ENUM) VD_SABOTAGE_N };

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Sabotage: part of the Makefile. The tests that have to notice, built with -DVD_SABOTAGE.
 
-sabotage_programs := $(addprefix tests/,fault/test_crash fault/test_failing_calls fault/test_items_crash \
-	fault/test_items_steps fault/test_meetings fault/test_moves_steps \
+sabotage_programs := $(addprefix tests/,fault/test_crash fault/test_failing_calls fault/test_full_host \
+	fault/test_items_crash fault/test_items_steps fault/test_meetings fault/test_moves_steps \
 	fault/test_steps unit/test_threads_pins \
 	unit/test_vhdx_items unit/test_vhdx_items_others unit/test_vhdx_replay)
 sabotage_races := tests/unit/test_threads

@@ -87,6 +87,9 @@ M3_EARLY        fault/test_moves_steps   the_old_place_keeps_its_bytes_until_the
 DROP_LOOK       fault/test_moves_steps   a_block_that_was_written_since_the_look_stays
 T1_SYNC         fault/test_moves_steps   the_log_is_emptied_when_all_is_in_place
 T2_LAP          fault/test_moves_steps   the_log_asks_for_no_more_than_the_file_has
+H1_LOG          fault/test_full_host     what_was_written_is_committed_on_a_full_host
+H2_PAGE         fault/test_full_host     what_was_written_is_committed_on_a_full_host
+H3_START        fault/test_full_host     the_log_goes_on_where_it_has_space
 '
 
 program_of() {

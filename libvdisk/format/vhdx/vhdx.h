@@ -28,6 +28,7 @@ struct vhdx_slot {
 	_Atomic bool was_used; /* since the clock's hand passed */
 	bool is_dirty;         /* has changes that no log entry holds yet */
 	bool is_frozen;   /* has changes that were copied for a commit and aren't in place yet */
+	bool is_reserved; /* the host has space for it */
 	uint32_t n_holds; /* changers that need it resident */
 	uint64_t page;    /* file offset / 4096 */
 	_Atomic uint64_t *words;

@@ -140,6 +140,7 @@ static int insert(struct vhdx_cache *cache, uint64_t page,
 	for (uint32_t i = 0; i < VHDX_WORDS_PER_PAGE; i++)
 		atomic_store_explicit(&slot->words[i], bytes[i], memory_order_release);
 	slot->page = page;
+	slot->is_reserved = false;
 	atomic_store_explicit(tag, page + 1, memory_order_release);
 	atomic_fetch_add_explicit(&slot->seq, 1, memory_order_release);
 	atomic_store_explicit(&slot->was_used, true, memory_order_relaxed);
@@ -239,6 +240,13 @@ int vhdx_txn_hold(struct vhdx *v, struct vhdx_txn *txn, uint64_t off, struct vd_
 		ret = insert(cache, page, bytes, &slot);
 		if (ret)
 			return ret == VD_ENOMEM ? vd_no_memory(err, VHDX_PAGE, "a page") : ret;
+	}
+	/* H2: a commit mustn't meet a full host, so who wants the change does. */
+	if (!slot->is_reserved && !VD_SABOTAGED(H2_PAGE)) {
+		ret = vd_io_allocate(v->file, page * VHDX_PAGE, VHDX_PAGE, err);
+		if (ret)
+			return ret;
+		slot->is_reserved = true;
 	}
 	slot->n_holds++;
 	txn->held[txn->n_held++] = slot;

@@ -281,6 +281,18 @@ static int write_entry(struct vhdx *v, uint64_t len, bool *is_committed, struct 
 	return ret;
 }
 
+/* H3: where the host is full behind the last entry, the start of the log has space. */
+static int write_somewhere(struct vhdx *v, uint64_t len, bool *is_committed, struct vd_error *err)
+{
+	int ret = write_entry(v, len, is_committed, err);
+
+	if (ret != VD_ENOSPC || *is_committed || vd_guid_is_nil(v->commit.header.log_id) ||
+	    VD_SABOTAGED(H3_START))
+		return ret;
+	ret = end_lap(v, err);
+	return ret ? ret : write_entry(v, len, is_committed, err);
+}
+
 #ifdef VD_SABOTAGE
 static bool leaves_out_sync(const struct vhdx_edit *edit)
 {
@@ -329,7 +341,7 @@ static int commit_once(struct vhdx *v, struct vhdx_edit *edit, struct vd_error *
 	}
 	is_tried = !ret;
 	if (!ret)
-		ret = write_entry(v, len, &is_committed, err);
+		ret = write_somewhere(v, len, &is_committed, err);
 	if (is_tried)
 		atomic_store(&c->is_doubtful, !is_committed);
 	if (edit)

@@ -79,6 +79,18 @@ static int repair_regions(struct vhdx *v, struct vd_error *err)
 	return ret == VHDX_NO_SLOT ? 0 : ret;
 }
 
+/* H1: the host has space for the largest entry that can be, at the start of the log. A write that
+ * has been answered then never waits in memory for space on the host. */
+static int reserve_log(struct vhdx *v, struct vd_error *err)
+{
+	const struct vhdx_header *header = &v->commit.header;
+	uint64_t most = vhdx_entry_size(2 * (size_t)v->cache.max_dirty);
+
+	if (VD_SABOTAGED(H1_LOG))
+		return 0;
+	return vd_io_allocate(v->file, header->log_off, vd_min64(most, header->log_len), err);
+}
+
 static int begin_session(struct vhdx *v, enum vhdx_session level, struct vd_error *err)
 {
 	struct vhdx_header want;
@@ -86,6 +98,12 @@ static int begin_session(struct vhdx *v, enum vhdx_session level, struct vd_erro
 
 	if (ret)
 		return ret;
+	if (atomic_load(&v->session.level) == VHDX_SESSION_NONE)
+		ret = reserve_log(v, err);
+	if (ret) {
+		vhdx_role_leave(v);
+		return ret;
+	}
 	want = v->commit.header;
 	if (atomic_load(&v->session.level) == VHDX_SESSION_NONE && !VD_SABOTAGED(I1_FILE_ID))
 		want.file_write_id = vd_guid_random();
