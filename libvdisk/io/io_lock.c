@@ -104,8 +104,12 @@ static int say_busy(int fd, enum vd_io_lock lock, int byte, struct vd_error *err
 							 : "which doesn't share it";
 	char who[128];
 
+	/* The lock is held, and no process that we may look into has the file. */
 	if (!vd_holder_find(fd, -1, byte, who, sizeof(who)))
-		strcpy(who, "another program");
+		return vd_error_set(err, VD_EBUSY, 0, VD_NO_OFFSET,
+				    "in use, and by no process that can be seen here: by another "
+				    "host, another user or within a container, %s",
+				    why);
 	return vd_error_set(err, VD_EBUSY, 0, VD_NO_OFFSET, "in use by %s, %s", who, why);
 }
 
