@@ -11,6 +11,10 @@
 #define DEFAULT_HOLD_MS 50
 #define PAUSE_NS        ((uint64_t)10000000)
 #define NS              ((uint64_t)1000000000)
+/* A guest that is slow for other reasons mustn't keep a compaction from ending. */
+#define STEP_EVERY_NS NS
+#define BOTH_LISTS    (VD_COMPACT_FREE_SPACE | VD_COMPACT_LAYOUT)
+#define KNOWN_FLAGS   (BOTH_LISTS | VD_COMPACT_ZERO_SCAN | VD_COMPACT_DRY_RUN)
 
 const char *vd_compact_level_name(enum vd_compact_level level)
 {
@@ -59,9 +63,16 @@ static int look_at_clock(const struct compaction *c, uint64_t now, struct vd_err
 	    c->opts.max_time_s);
 }
 
+/* Is the guest slow, and have we not been waiting for it too long? */
+static bool waits_for_guest(const struct compaction *c, uint64_t waited)
+{
+	return c->opts.latency_us && c->opts.max_latency_us && waited < STEP_EVERY_NS &&
+	       c->opts.latency_us(c->opts.user) > c->opts.max_latency_us;
+}
+
 int compact_pause(struct compaction *c, struct vd_error *err)
 {
-	uint64_t now = compact_now_ns();
+	uint64_t now = compact_now_ns(), waited = 0;
 
 	c->busy_ns += now - c->step_ns;
 	c->progress.n_moved = c->result->n_moves;
@@ -76,16 +87,20 @@ int compact_pause(struct compaction *c, struct vd_error *err)
 		if (c->opts.progress && c->opts.progress(c->opts.user, &c->progress))
 			return vd_error_set(err, VD_ECANCELED, 0, VD_NO_OFFSET,
 					    "the compaction was canceled; what is done stays");
-		if (!wait && c->opts.latency_us && c->opts.max_latency_us &&
-		    c->opts.latency_us(c->opts.user) > c->opts.max_latency_us)
+		bool for_guest = !wait && waits_for_guest(c, waited);
+
+		if (for_guest)
 			wait = PAUSE_NS;
 		if (!wait)
 			break;
 		wait = wait < PAUSE_NS ? wait : PAUSE_NS;
 		nap = (struct timespec){0, (long)wait};
 		nanosleep(&nap, NULL);
-		now = compact_now_ns();
+		wait = compact_now_ns() - now;
+		now += wait;
+		waited += for_guest ? wait : 0;
 	}
+	c->result->waited_ns += waited;
 	c->step_ns = now;
 	return 0;
 }
@@ -140,7 +155,7 @@ static int take_opts(struct compaction *c, const struct vd_compact_opts *opts, s
 	if (!c->opts.hold_ms)
 		c->opts.hold_ms = DEFAULT_HOLD_MS;
 	if (c->opts.level > VD_COMPACT_DEFRAG || c->opts.busy_percent > 100 ||
-	    (c->opts.flags & ~(VD_COMPACT_ZERO_SCAN | VD_COMPACT_FREE_SPACE | VD_COMPACT_DRY_RUN)))
+	    (c->opts.flags & ~KNOWN_FLAGS) || (c->opts.flags & BOTH_LISTS) == BOTH_LISTS)
 		return vd_error_set(
 		    err, VD_EINVAL, 0, VD_NO_OFFSET,
 		    "vd_compact_opts asks for what there isn't: level %d, flags 0x%x, "
@@ -165,6 +180,8 @@ static int run(struct compaction *c, struct vd_error *err)
 
 	if (c->opts.flags & VD_COMPACT_FREE_SPACE)
 		ret = compact_free_space(c, err);
+	if (!ret && (c->opts.flags & VD_COMPACT_LAYOUT))
+		ret = compact_free_layout(c, err);
 	if (!ret)
 		ret = compact_reclaim(c, err);
 	if (!ret && c->opts.level >= VD_COMPACT_PACK)

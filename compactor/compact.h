@@ -19,7 +19,7 @@ struct compaction {
 	uint64_t step_ns;             /* when the present step began */
 	struct vd_compact_progress progress;
 	/* What is in the file, as listed last. */
-	struct dry_free *dry_free; /* dry run with FREE_SPACE, else NULL */
+	struct dry_free *dry_free; /* dry run with FREE_SPACE or LAYOUT, else NULL */
 	int free_failed;           /* not the file system's fault */
 	struct vd_use_range *uses;
 	size_t n_uses, uses_room;
@@ -38,6 +38,11 @@ int compact_reclaim(struct compaction *c, struct vd_error *err);
 
 /* free_space.c: what the guest's file systems call free. */
 int compact_free_space(struct compaction *c, struct vd_error *err);
+/** VD_EDENIED: a child is known that would see it. */
+int compact_refuse_children(struct compaction *c, struct vd_error *err);
+
+/* free_layout.c: what isn't on a list. */
+int compact_free_layout(struct compaction *c, struct vd_error *err);
 
 /* dry_free.c: which blocks would go, without discarding anything. */
 int dry_free_begin(struct compaction *c, struct vd_error *err);

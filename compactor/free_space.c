@@ -54,7 +54,7 @@ static bool may_be_vhdx(const char *name)
 	return dot && (!strcasecmp(dot, ".vhdx") || !strcasecmp(dot, ".avhdx"));
 }
 
-static int refuse_children(struct compaction *c, struct vd_error *err)
+int compact_refuse_children(struct compaction *c, struct vd_error *err)
 {
 	struct vd_disk_info info = {.size = sizeof(info)};
 	const char *path = vd_disk_path(c->disk), *slash = strrchr(path, '/');
@@ -232,7 +232,7 @@ int compact_free_space(struct compaction *c, struct vd_error *err)
 {
 	struct vd_disk_stats before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
 	bool is_dry = c->opts.flags & VD_COMPACT_DRY_RUN;
-	int ret = refuse_children(c, err);
+	int ret = compact_refuse_children(c, err);
 
 	c->progress.phase = "free";
 	if (!ret && is_dry)

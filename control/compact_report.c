@@ -28,6 +28,7 @@ static const struct {
     {"deferred", offsetof(struct vd_compact_result, n_deferred)},
     {"longest_hold_ns", offsetof(struct vd_compact_result, longest_hold_ns)},
     {"shared_extents", offsetof(struct vd_compact_result, shared_extents)},
+    {"waited_ns", offsetof(struct vd_compact_result, waited_ns)},
 };
 #define N_MEMBERS (sizeof(members) / sizeof(members[0]))
 
@@ -48,6 +49,7 @@ json_t *compact_params_new(const struct vd_compact_opts *opts)
 	json_object_set_new(params, "dry_run", json_boolean(opts->flags & VD_COMPACT_DRY_RUN));
 	control_set_number(params, "max_rate", opts->max_rate);
 	control_set_number(params, "max_time", opts->max_time_s);
+	control_set_number(params, "max_latency_us", opts->max_latency_us);
 	return params;
 }
 
@@ -104,6 +106,8 @@ int compact_params_read(const json_t *params, struct vd_compact_opts *opts, stru
 		rc = read_number(params, "max_rate", INT64_MAX, &opts->max_rate, err);
 	if (!rc)
 		rc = read_number(params, "max_time", UINT32_MAX, &seconds, err);
+	if (!rc)
+		rc = read_number(params, "max_latency_us", INT64_MAX, &opts->max_latency_us, err);
 	opts->max_time_s = (uint32_t)seconds;
 	return rc;
 }
@@ -132,4 +136,28 @@ void compact_report_get(const json_t *object, struct vd_compact_result *result)
 		*member_of(result, i) = json_is_null(value) ? UINT64_MAX : n > 0 ? (uint64_t)n : 0;
 	}
 	result->is_complete = json_is_true(json_object_get(object, "complete"));
+}
+
+static void put_time(json_t *object, const char *key, uint64_t us)
+{
+	control_set_number(object, key, us ? us : UINT64_MAX);
+}
+
+void compact_guest_put(json_t *object, const struct compact_guest *guest)
+{
+	put_time(object, "guest_p99_before_us", guest->p99_before_us);
+	put_time(object, "guest_p99_us", guest->p99_us);
+}
+
+static uint64_t get_time(const json_t *object, const char *key)
+{
+	json_int_t n = json_integer_value(json_object_get(object, key));
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+void compact_guest_get(const json_t *object, struct compact_guest *guest)
+{
+	guest->p99_before_us = get_time(object, "guest_p99_before_us");
+	guest->p99_us = get_time(object, "guest_p99_us");
 }

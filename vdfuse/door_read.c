@@ -15,6 +15,8 @@
 #include <vdisk/map.h>
 #include <vdisk/sys/io.h>
 
+#include "latency.h"
+
 #define PIECES_MAX 16
 /* Below this a copy costs less than the calls of a splice. */
 #define SPLICE_MIN (64u << 10)
@@ -159,10 +161,15 @@ void door_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fu
 		size = (size_t)(length - at);
 	if (size > READ_MAX)
 		size = READ_MAX;
-	if (handle->window)
-		read_window(req, handle->window->start + at, size);
-	else
+	if (handle->window) {
+		struct latency *latency = owner_latency(door_of(req)->owner);
+		uint64_t began = latency_now_ns();
+
+		read_window(req, handle->window->start + at, size); /* the request is gone then */
+		latency_note(latency, began, latency_now_ns());
+	} else {
 		fuse_reply_buf(req, handle->bytes + at, size);
+	}
 }
 
 /* The next data, or the next hole; a hole is also what is stored as zeros. */

@@ -7,6 +7,8 @@
 #include <linux/falloc.h>
 #include <stdlib.h>
 
+#include "latency.h"
+
 /* The bytes as one piece of memory; *copy is to be freed. NULL: no memory. */
 static const char *flatten(struct fuse_bufvec *bufs, size_t len, char **copy)
 {
@@ -19,6 +21,23 @@ static const char *flatten(struct fuse_bufvec *bufs, size_t len, char **copy)
 	if (!*copy || fuse_buf_copy(&flat, bufs, 0) != (ssize_t)len)
 		return NULL;
 	return *copy;
+}
+
+/* A generation hears of it, and the time it takes is counted. */
+static int write_counted(struct owner *owner, const char *bytes, size_t len, uint64_t at,
+			 struct vd_error *err)
+{
+	struct vd_generation *generation = owner_generation(owner);
+	uint64_t began = latency_now_ns();
+	int rc;
+
+	if (generation)
+		vd_generation_write_begin(generation, at, len);
+	rc = vd_disk_write(owner_disk(owner), bytes, len, at, err);
+	if (generation)
+		vd_generation_write_end(generation, at, len);
+	latency_note(owner_latency(owner), began, latency_now_ns());
+	return rc;
 }
 
 void door_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *bufs, off_t off,
@@ -48,7 +67,7 @@ void door_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *bufs, of
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	rc = vd_disk_write(door_of(req)->disk, bytes, len, window->start + (uint64_t)off, &err);
+	rc = write_counted(door_of(req)->owner, bytes, len, window->start + (uint64_t)off, &err);
 	free(copy);
 	if (rc)
 		door_refuse(req, "write", rc, &err);

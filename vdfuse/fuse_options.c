@@ -107,6 +107,10 @@ static int take_value(struct fuse_options *o, const char *name, const char *valu
 		o->format = keep(o, value);
 	} else if (!strcmp(name, "sidecar")) {
 		o->sidecar_dir = keep(o, value);
+	} else if (!strcmp(name, "policy")) {
+		o->policy_dir = keep(o, value);
+	} else if (!strcmp(name, "override")) {
+		o->override_reason = keep(o, value);
 	} else if (!strcmp(name, "fsname")) {
 		o->source = keep(o, value);
 	} else if (!strncmp(name, "x-", 2) || !strncmp(name, "X-", 2) || !strcmp(name, "comment") ||
@@ -210,6 +214,8 @@ int fuse_options_parse(struct fuse_options *o, int argc, char **argv)
 	    {"options", required_argument, NULL, 'o'},
 	    {"parent-root", required_argument, NULL, 'P'},
 	    {"source-format", required_argument, NULL, 'F'},
+	    {"policy", required_argument, NULL, 'R'},
+	    {"override", required_argument, NULL, 'O'},
 	    {NULL, 0, NULL, 0},
 	};
 	int c, rc = 0;
@@ -230,6 +236,10 @@ int fuse_options_parse(struct fuse_options *o, int argc, char **argv)
 			rc = add_parent_root(o, optarg);
 		else if (c == 'F')
 			o->format = keep(o, optarg);
+		else if (c == 'R')
+			o->policy_dir = keep(o, optarg);
+		else if (c == 'O')
+			o->override_reason = keep(o, optarg);
 		else
 			rc = USAGE;
 	}

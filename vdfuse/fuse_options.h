@@ -15,7 +15,7 @@ struct fuse_options {
 	gid_t gid;
 	mode_t umask;
 	unsigned int n_threads;
-	const char *format, *source, *sidecar_dir; /* into `kept` */
+	const char *format, *source, *sidecar_dir, *policy_dir, *override_reason; /* into `kept` */
 	char **parent_roots;
 	size_t n_parent_roots;
 	char *pass_on; /* what is the kernel's or libfuse's, commas in between */

@@ -31,12 +31,45 @@ static bool is_too_much(void)
 	return is_it;
 }
 
+static bool is_more(unsigned char c)
+{
+	return (c & 0xc0) == 0x80;
+}
+
+/* Bytes of a character of UTF-8 that only shows itself: no control character, also none of
+ * U+0080 to U+009F, and none that turns the direction of writing. 0: it is none. */
+static size_t harmless_len(const unsigned char *s)
+{
+	if (s[0] < 0x80)
+		return s[0] >= 0x20 && s[0] != 0x7f;
+	if (s[0] < 0xc2 || !is_more(s[1]))
+		return 0;
+	if (s[0] < 0xe0)
+		return (s[0] == 0xc2 && s[1] < 0xa0) || (s[0] == 0xd8 && s[1] == 0x9c) ? 0 : 2;
+	if (!is_more(s[2]) || (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0))
+		return 0;
+	if (s[0] == 0xe2 && s[1] == 0x80)
+		return (s[2] & 0xfe) == 0x8e || (s[2] >= 0xa8 && s[2] <= 0xae) ? 0 : 3;
+	if (s[0] == 0xe2 && s[1] == 0x81)
+		return s[2] >= 0xa6 && s[2] <= 0xa9 ? 0 : 3;
+	if (s[0] < 0xf0)
+		return 3;
+	return s[0] > 0xf4 || !is_more(s[3]) || (s[0] == 0xf0 && s[1] < 0x90) ||
+		       (s[0] == 0xf4 && s[1] >= 0x90)
+		   ? 0
+		   : 4;
+}
+
 /* Nothing in a message may steer a terminal or begin a new line of the log. */
 static void make_harmless(char *text)
 {
-	for (unsigned char *p = (unsigned char *)text; *p; p++)
-		if (*p < 0x20 || *p == 0x7f)
+	for (char *p = text; *p;) {
+		size_t len = harmless_len((const unsigned char *)p);
+
+		if (!len)
 			*p = '?';
+		p += len ? len : 1;
+	}
 }
 
 static void say(int priority, const char *tag, const char *fmt, va_list ap) VD_PRINTF(3, 0);
@@ -94,6 +127,20 @@ void log_debug(const char *fmt, ...)
 	va_start(ap, fmt);
 	say(LOG_DEBUG, "", fmt, ap);
 	va_end(ap);
+}
+
+void log_override(const char *fmt, ...)
+{
+	char text[4096 + 2048];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	make_harmless(text);
+	if (!is_in_syslog)
+		openlog("vdfuse", LOG_PID, LOG_DAEMON);
+	syslog(LOG_AUTH | LOG_NOTICE, "%s", text);
 }
 
 void log_failure(const char *image, const char *what, const struct vd_error *err)

@@ -22,9 +22,9 @@ static int open_image(struct owner *owner, const struct owner_opts *opts, struct
 	image_opts.sidecar_dir = opts->sidecar_dir;
 	image_opts.tool = "vdfuse " VD_VERSION;
 	image_opts.operation = "mount";
-	rc = vd_image_open(&owner->image, owner->path,
-			   opts->is_writable ? VD_PURPOSE_MOUNT_RW : VD_PURPOSE_MOUNT_RO, NULL,
-			   &image_opts, err);
+	image_opts.override_reason = opts->override_reason;
+	rc = owner_policy_open(owner, opts->is_writable ? VD_PURPOSE_MOUNT_RW : VD_PURPOSE_MOUNT_RO,
+			       &image_opts, err);
 	if (!rc)
 		owner->disk = vd_image_disk(owner->image);
 	return rc;
@@ -48,9 +48,11 @@ static int make(struct owner **out, struct vd_error *err)
 
 static void unmake(struct owner *owner)
 {
+	vd_generation_free(owner->generation);
 	owner_windows_free(owner);
 	pthread_cond_destroy(&owner->changed);
 	pthread_mutex_destroy(&owner->lock);
+	free(owner->policy_dir);
 	free(owner->path);
 	free(owner);
 }
@@ -69,7 +71,14 @@ int owner_open(struct owner **out, const struct owner_opts *opts, struct vd_erro
 		rc = vd_error_set(err, vd_code_from_errno(errno), errno, VD_NO_OFFSET, "%s",
 				  strerror(errno));
 	if (!rc)
+		rc = owner_policy_init(owner, opts->policy_dir, err);
+	if (!rc)
 		rc = open_image(owner, opts, err);
+	if (!rc && owner->is_writable) {
+		rc = vd_generation_new(&owner->generation, owner->disk, err);
+		if (rc)
+			vd_image_close(owner->image, NULL);
+	}
 	if (rc) {
 		unmake(owner);
 		return rc;
@@ -106,6 +115,16 @@ struct vd_image *owner_image(struct owner *owner)
 struct vd_disk *owner_disk(struct owner *owner)
 {
 	return owner->disk;
+}
+
+struct latency *owner_latency(struct owner *owner)
+{
+	return &owner->latency;
+}
+
+struct vd_generation *owner_generation(struct owner *owner)
+{
+	return owner->generation;
 }
 
 const char *owner_path(const struct owner *owner)

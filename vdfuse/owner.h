@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include <vdisk/compact.h>
 #include <vdisk/disk.h>
 #include <vdisk/error.h>
 #include <vdisk/image.h>
@@ -28,6 +29,8 @@ struct owner_opts {
 	const char *const *parent_roots;
 	size_t n_parent_roots;
 	const char *sidecar_dir;
+	const char *policy_dir;      /* NULL: /etc/vdisk/policy.d */
+	const char *override_reason; /* open although the policy denies it; or NULL */
 };
 
 /** Open the image. Not yet reachable by the control channel. */
@@ -45,6 +48,14 @@ bool owner_is_writable(const struct owner *owner);
 const struct stat *owner_stat(const struct owner *owner);
 /** A descriptor of the image file for asking the host about it, or -1. */
 int owner_descriptor(struct owner *owner);
+
+/* ---- what guests do ---- */
+
+/** Times of their reads and writes; the door counts them. */
+struct latency *owner_latency(struct owner *owner);
+/** What they wrote since a generation began, or NULL (nobody may write). The door tells it of each
+ *  write. */
+struct vd_generation *owner_generation(struct owner *owner);
 
 /* ---- windows: the whole disk and its partitions ---- */
 
@@ -92,6 +103,8 @@ struct owner_job;
 struct owner_job_ops {
 	const char *name;
 	bool needs_writing;
+	/** What a policy is asked before it starts, by its parameters; 0: nothing. May be NULL. */
+	enum vd_purpose (*action)(const json_t *params);
 	/** Runs in a thread of its own; looks often at owner_job_is_cancelled. Returns 0, a VD_E*,
 	 *  VD_ECANCELED. */
 	int (*run)(struct owner_job *job, struct vd_error *err);
@@ -105,12 +118,19 @@ const json_t *owner_job_params(struct owner_job *job);
 bool owner_job_is_cancelled(struct owner_job *job);
 /** `total` 0: not known. `what`: a few words, or NULL. */
 void owner_job_progress(struct owner_job *job, uint64_t done, uint64_t total, const char *what);
+/** What came beside the request for it (params.layout), or NULL. */
+const char *owner_job_content(struct owner_job *job, size_t *len);
 /** Add to what the job reports when it is over; `value` is taken. */
 void owner_job_result(struct owner_job *job, const char *key, json_t *value);
 
-/** VD_EBUSY: one is running. `params` (may be NULL) is borrowed. */
-int owner_job_start(struct owner *owner, const char *name, const json_t *params,
-		    struct vd_error *err);
+/** May it begin? The policy is asked, if this kind of job asks one. `request`: with "params" and
+ *  perhaps "override". VD_EDENIED with the reason; VD_EBUSY: one is running. */
+int owner_job_ask(struct owner *owner, const char *name, const json_t *request,
+		  struct vd_error *err);
+/** VD_EBUSY: one is running. `params` (may be NULL) is borrowed. `content` (may be NULL), of `len`
+ *  bytes, is taken in any case. */
+int owner_job_start(struct owner *owner, const char *name, const json_t *params, char *content,
+		    size_t len, struct vd_error *err);
 /** VD_ENOENT: none is running. */
 int owner_job_cancel(struct owner *owner, struct vd_error *err);
 /** The running or the last one as JSON; null if there was none. */

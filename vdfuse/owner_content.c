@@ -34,15 +34,16 @@ static int find_stretch(struct owner_content *content, const json_t *edit, struc
 	return 0;
 }
 
-static int read_stretch(const struct stretch *s, char **bytes, size_t *len, struct vd_error *err)
+static int read_stretch(const struct stretch *s, size_t max, char **bytes, size_t *len,
+			struct vd_error *err)
 {
 	int rc;
 
 	*bytes = NULL;
 	*len = (size_t)(s->end - s->at);
-	if (*len > VD_META_DOCUMENT_MAX)
+	if (*len > max)
 		return vd_error_set(err, VD_ENOSPC, 0, VD_NO_OFFSET,
-				    "a document of more than %u KiB", VD_META_DOCUMENT_MAX >> 10);
+				    "a document of more than %zu KiB", max >> 10);
 	*bytes = malloc(*len + 1);
 	if (!*bytes)
 		return vd_error_set(err, VD_ENOMEM, 0, VD_NO_OFFSET, "out of memory");
@@ -53,6 +54,17 @@ static int read_stretch(const struct stretch *s, char **bytes, size_t *len, stru
 		*bytes = NULL;
 	}
 	return rc;
+}
+
+int owner_content_copy(int fd, const json_t *where, size_t max, char **bytes, size_t *len,
+		       struct vd_error *err)
+{
+	struct owner_content content = {.fd = fd};
+	struct stretch s;
+	int rc = find_stretch(&content, where, &s, err);
+
+	*bytes = NULL;
+	return rc ? rc : read_stretch(&s, max, bytes, len, err);
 }
 
 static int64_t bring(void *user, void *buf, size_t len, struct vd_error *err)
@@ -122,7 +134,7 @@ static int put_document(struct owner_content *content, struct vd_meta *meta, con
 		rc = vd_error_set(err, VD_EINVAL, 0, VD_NO_OFFSET,
 				  "a document needs a \"category\"");
 	if (!rc)
-		rc = read_stretch(&s, &bytes, &len, err);
+		rc = read_stretch(&s, VD_META_DOCUMENT_MAX, &bytes, &len, err);
 	if (rc)
 		return rc;
 	rc = vd_meta_set_document(meta, kind, bytes, len, err);
@@ -143,7 +155,7 @@ static int expect_document(struct owner_content *content, struct vd_meta *meta, 
 	int rc = is_expected ? find_stretch(content, edit, &s, err) : 0;
 
 	if (!rc && is_expected)
-		rc = read_stretch(&s, &want, &want_len, err);
+		rc = read_stretch(&s, VD_META_DOCUMENT_MAX, &want, &want_len, err);
 	if (rc)
 		return rc;
 	rc = vd_meta_get_document(meta, kind ? kind : "", &have, &have_len, err);
@@ -196,7 +208,7 @@ static int take_libvirt(struct owner_content *content, struct vd_meta *meta, con
 	int rc = find_stretch(content, edit, &s, err);
 
 	if (!rc)
-		rc = read_stretch(&s, &bytes, &len, err);
+		rc = read_stretch(&s, VD_META_DOCUMENT_MAX, &bytes, &len, err);
 	if (rc)
 		return rc;
 	if (!vd_meta_take_libvirt(meta, bytes, len, &n, NULL))

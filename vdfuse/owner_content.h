@@ -20,4 +20,9 @@ bool owner_content_has(const char *op);
 int owner_content_edit(struct owner_content *content, struct vd_meta *meta, const char *op,
 		       const json_t *edit, struct vd_error *err);
 
+/** A copy of the stretch that `where` names by `at` and `length`, of what came as `fd`; to be
+ * freed, a NUL follows. VD_ENOSPC: more than `max`. */
+int owner_content_copy(int fd, const json_t *where, size_t max, char **bytes, size_t *len,
+		       struct vd_error *err);
+
 #endif

@@ -14,6 +14,8 @@ struct owner_job {
 	const struct owner_job_ops *ops;
 	struct owner *owner;
 	json_t *params, *result;
+	char *content; /* that came beside them, or NULL */
+	size_t content_len;
 	pthread_t thread;
 	_Atomic bool is_cancelled;
 	_Atomic uint64_t done, total;
@@ -32,6 +34,12 @@ struct owner *owner_job_owner(struct owner_job *job)
 const json_t *owner_job_params(struct owner_job *job)
 {
 	return job->params;
+}
+
+const char *owner_job_content(struct owner_job *job, size_t *len)
+{
+	*len = job->content_len;
+	return job->content;
 }
 
 bool owner_job_is_cancelled(struct owner_job *job)
@@ -73,14 +81,20 @@ static void *run_job(void *user)
 	return NULL;
 }
 
+static void drop_job(struct owner_job *job)
+{
+	json_decref(job->params);
+	json_decref(job->result);
+	free(job->content);
+	free(job);
+}
+
 static void free_job(struct owner_job *job)
 {
 	if (!job)
 		return;
 	pthread_join(job->thread, NULL);
-	json_decref(job->params);
-	json_decref(job->result);
-	free(job);
+	drop_job(job);
 }
 
 static const struct owner_job_ops *find_kind(const char *name)
@@ -91,9 +105,9 @@ static const struct owner_job_ops *find_kind(const char *name)
 	return NULL;
 }
 
-/* With the lock held. */
+/* With the lock held. `content` is taken if this succeeds. */
 static int start_job(struct owner *owner, const struct owner_job_ops *ops, const json_t *params,
-		     struct vd_error *err)
+		     char *content, size_t len, struct vd_error *err)
 {
 	struct owner_job *job = calloc(1, sizeof(*job));
 	sigset_t all, old;
@@ -102,6 +116,8 @@ static int start_job(struct owner *owner, const struct owner_job_ops *ops, const
 	if (!job)
 		return vd_error_set(err, VD_ENOMEM, 0, VD_NO_OFFSET, "out of memory");
 	*job = (struct owner_job){.ops = ops, .owner = owner, .started = time(NULL)};
+	job->content = content;
+	job->content_len = len;
 	job->params = json_is_object(params) ? json_deep_copy(params) : json_object();
 	job->result = json_object();
 	/* Signals are the main thread's. */
@@ -110,9 +126,8 @@ static int start_job(struct owner *owner, const struct owner_job_ops *ops, const
 	rc = pthread_create(&job->thread, NULL, run_job, job);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (rc) {
-		json_decref(job->params);
-		json_decref(job->result);
-		free(job);
+		job->content = NULL;
+		drop_job(job);
 		return vd_error_set(err, vd_code_from_errno(rc), rc, VD_NO_OFFSET,
 				    "no thread for the job: %s", strerror(rc));
 	}
@@ -120,29 +135,65 @@ static int start_job(struct owner *owner, const struct owner_job_ops *ops, const
 	return 0;
 }
 
-int owner_job_start(struct owner *owner, const char *name, const json_t *params,
-		    struct vd_error *err)
+static int may_start(const struct owner *owner, const char *name, const struct owner_job_ops *ops,
+		     struct vd_error *err)
 {
-	const struct owner_job_ops *ops = find_kind(name);
-	struct owner_job *last = NULL;
-	int rc;
-
 	if (!ops)
 		return vd_error_set(err, VD_EUNSUPPORTED, 0, VD_NO_OFFSET,
 				    "there is no job \"%.40s\" in this build of vdfuse", name);
 	if (ops->needs_writing && !owner->is_writable)
 		return vd_error_set(err, VD_EROFS, 0, VD_NO_OFFSET,
 				    "\"%s\" needs the image open for writing", ops->name);
+	return 0;
+}
+
+/* With the lock held. */
+static int check_free(const struct owner *owner, struct vd_error *err)
+{
+	if (!owner->job || owner->job->is_over)
+		return 0;
+	return vd_error_set(err, VD_EBUSY, 0, VD_NO_OFFSET, "\"%s\" is running",
+			    owner->job->ops->name);
+}
+
+int owner_job_ask(struct owner *owner, const char *name, const json_t *request,
+		  struct vd_error *err)
+{
+	const struct owner_job_ops *ops = find_kind(name);
+	const json_t *params = json_object_get(request, "params");
+	enum vd_purpose action = ops && ops->action ? ops->action(params) : (enum vd_purpose)0;
+	int rc = may_start(owner, name, ops, err);
+
+	if (rc || !action)
+		return rc;
+	/* An override that stays in the history should have been for something. */
 	pthread_mutex_lock(&owner->lock);
-	if (owner->job && !owner->job->is_over) {
-		rc = vd_error_set(err, VD_EBUSY, 0, VD_NO_OFFSET, "\"%s\" is running",
-				  owner->job->ops->name);
-	} else {
+	rc = check_free(owner, err);
+	pthread_mutex_unlock(&owner->lock);
+	return rc ? rc : owner_policy_ask(owner, action, request, false, err);
+}
+
+int owner_job_start(struct owner *owner, const char *name, const json_t *params, char *content,
+		    size_t len, struct vd_error *err)
+{
+	const struct owner_job_ops *ops = find_kind(name);
+	struct owner_job *last = NULL;
+	int rc = may_start(owner, name, ops, err);
+
+	if (rc) {
+		free(content);
+		return rc;
+	}
+	pthread_mutex_lock(&owner->lock);
+	rc = check_free(owner, err);
+	if (!rc) {
 		last = owner->job;
 		owner->job = NULL;
-		rc = start_job(owner, ops, params, err);
+		rc = start_job(owner, ops, params, content, len, err);
 	}
 	pthread_mutex_unlock(&owner->lock);
+	if (rc)
+		free(content);
 	free_job(last);
 	return rc;
 }

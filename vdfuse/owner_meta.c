@@ -201,6 +201,20 @@ static int commit(struct vd_meta *meta, const char *what, const json_t *request,
 	return rc ? rc : vd_meta_commit(meta, err);
 }
 
+/* Would the history go with it? */
+static bool forgets(const char *what, const json_t *request)
+{
+	const json_t *edits = json_object_get(request, "edits");
+
+	for (size_t i = 0; i < json_array_size(edits); i++) {
+		const char *op = control_text(json_array_get(edits, i), "op");
+
+		if (op && !strcmp(op, "drop"))
+			return true;
+	}
+	return !strcmp(what, "meta.strip");
+}
+
 static int edit(struct owner *owner, const char *what, const json_t *request, int content_fd,
 		json_t *reply, struct vd_error *err)
 {
@@ -212,6 +226,9 @@ static int edit(struct owner *owner, const char *what, const json_t *request, in
 		return vd_error_set(err, VD_EROFS, 0, VD_NO_OFFSET,
 				    "the image is mounted read-only: its metadata can't be changed "
 				    "through it");
+	rc = owner_policy_ask(owner, VD_PURPOSE_EDIT, request, forgets(what, request), err);
+	if (rc)
+		return rc;
 	if (!strcmp(what, "meta.set"))
 		rc = edit_fields(meta, request, &content, err);
 	else if (!strcmp(what, "meta.put"))

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests of the control channel, from a message to an answer. The list stands in docs/control.md.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "control.h"
+#include "layout_document.h"
+#include "owner_content.h"
 #include "owner_own.h"
 
 static json_t *refuse(int rc, struct vd_error *err)
@@ -44,17 +47,53 @@ static json_t *answer_job(struct owner *owner)
 	return reply;
 }
 
-static json_t *answer_start(struct owner *owner, const json_t *request)
+static json_t *answer_start(struct owner *owner, const json_t *request, int content_fd)
 {
+	const json_t *params = json_object_get(request, "params");
+	const json_t *layout = json_object_get(params, "layout");
 	const char *name = control_text(request, "job");
 	struct vd_error err = VD_ERROR_INIT;
-	int rc;
+	char *content = NULL;
+	size_t len = 0;
+	int rc = 0;
 
 	if (!name)
 		rc = vd_error_set(&err, VD_EINVAL, 0, VD_NO_OFFSET, "start: which \"job\"?");
+	else if (layout)
+		rc = owner_content_copy(content_fd, layout, LAYOUT_DOCUMENT_MAX, &content, &len,
+					&err);
+	if (!rc)
+		rc = owner_job_ask(owner, name, request, &err);
+	if (!rc)
+		rc = owner_job_start(owner, name, params, content, len, &err);
 	else
-		rc = owner_job_start(owner, name, json_object_get(request, "params"), &err);
+		free(content);
 	return rc ? refuse(rc, &err) : answer_job(owner);
+}
+
+/* From now on it is known what is written. Where nobody writes, the file's own name will do. */
+static json_t *answer_generation(struct owner *owner)
+{
+	struct vd_disk_info info = {.size = sizeof(info)};
+	struct vd_error err = VD_ERROR_INIT;
+	json_t *reply;
+	int rc = 0;
+
+	vd_disk_get_info(owner->disk, &info);
+	if (owner->generation) {
+		rc = vd_generation_begin(owner->generation, info.file_write_id, &err);
+		pthread_mutex_lock(&owner->lock);
+		owner->has_generation |= !rc;
+		memcpy(owner->generation_id, info.file_write_id, 16);
+		pthread_mutex_unlock(&owner->lock);
+	} else if (info.has_dirty_log) {
+		rc = vd_error_set(&err, VD_EROFS, 0, VD_NO_OFFSET, LAYOUT_DIRTY_LOG);
+	}
+	if (rc)
+		return refuse(rc, &err);
+	reply = control_reply_new();
+	layout_document_head(reply, &info, info.file_write_id);
+	return reply;
 }
 
 static json_t *answer_cancel(struct owner *owner)
@@ -79,7 +118,9 @@ json_t *owner_answer(struct owner *owner, const json_t *request, int content_fd,
 	if (!strcmp(what, "job"))
 		return answer_job(owner);
 	if (!strcmp(what, "start"))
-		return answer_start(owner, request);
+		return answer_start(owner, request, content_fd);
+	if (!strcmp(what, "generation"))
+		return answer_generation(owner);
 	if (!strcmp(what, "cancel"))
 		return answer_cancel(owner);
 	reply = owner_answer_meta(owner, what, request, content_fd);
@@ -91,5 +132,7 @@ json_t *owner_answer(struct owner *owner, const json_t *request, int content_fd,
 
 bool owner_takes_content(const json_t *request)
 {
-	return !strcmp(control_request_what(request), "meta.set");
+	const char *what = control_request_what(request);
+
+	return !strcmp(what, "meta.set") || !strcmp(what, "start");
 }

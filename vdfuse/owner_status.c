@@ -112,6 +112,42 @@ static json_t *describe_stats(struct owner *owner)
 	return o;
 }
 
+#define RECENT_S 10
+
+/* What guests have felt lately. */
+static json_t *describe_latency(struct owner *owner)
+{
+	struct latency_sum sum;
+	json_t *o = json_object();
+
+	latency_recent(&owner->latency, latency_now_ns(), RECENT_S * UINT64_C(1000000000), &sum);
+	control_set_number(o, "seconds", RECENT_S);
+	control_set_number(o, "requests", sum.n_requests);
+	if (sum.n_requests) {
+		control_set_number(o, "p50_us", latency_quantile(&sum, 500) / 1000);
+		control_set_number(o, "p99_us", latency_quantile(&sum, 990) / 1000);
+	} else {
+		json_object_set_new(o, "p50_us", json_null());
+		json_object_set_new(o, "p99_us", json_null());
+	}
+	return o;
+}
+
+/* null: none has begun. */
+static json_t *describe_generation(struct owner *owner)
+{
+	json_t *o = json_null();
+
+	pthread_mutex_lock(&owner->lock);
+	if (owner->has_generation) {
+		o = json_object();
+		set_uuid(o, "id", owner->generation_id);
+		control_set_number(o, "bytes_written_to", vd_generation_written(owner->generation));
+	}
+	pthread_mutex_unlock(&owner->lock);
+	return o;
+}
+
 json_t *owner_status(struct owner *owner)
 {
 	json_t *o = owner_describe(owner);
@@ -122,6 +158,8 @@ json_t *owner_status(struct owner *owner)
 	control_set_text(o, "door", owner->door.kind);
 	control_set_text(o, "mount_point", owner->door.mount_point);
 	json_object_set_new(o, "statistics", describe_stats(owner));
+	json_object_set_new(o, "latency", describe_latency(owner));
+	json_object_set_new(o, "generation", describe_generation(owner));
 	json_object_set_new(o, "job", owner_job_status(owner));
 	return o;
 }

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -20,10 +19,7 @@
 #include "fuse_options.h"
 #include "log.h"
 #include "owner.h"
-
-#ifndef PR_SET_IO_FLUSHER
-#define PR_SET_IO_FLUSHER 57
-#endif
+#include "pressure.h"
 
 static const char help[] =
     "Usage: vdfuse [OPTIONS] IMAGE MOUNTPOINT\n"
@@ -32,10 +28,13 @@ static const char help[] =
     "below meta/, and what it is in info.json. Read-only unless -o rw is given.\n"
     "\n"
     "  -o OPTION[,OPTION...]   rw, ro; uid=N, gid=N, umask=OCTAL; allow_other; format=NAME;\n"
-    "                          parent-root=DIR (repeatable); direct_io; threads=N; no_control;\n"
+    "                          parent-root=DIR (repeatable); policy=DIR; override=REASON;\n"
+    "                          direct_io; threads=N; no_control;\n"
     "                          and mount options that the kernel knows (nosuid, noexec ...)\n"
     "      --parent-root DIR   parents may lie beneath DIR too (repeatable)\n"
     "      --source-format F   what the image is (vhdx, raw), instead of probing it\n"
+    "      --policy DIR        rules are in DIR (default /etc/vdisk/policy.d)\n"
+    "      --override REASON   mount although a rule denies it\n"
     "  -f, --foreground        stay in the foreground\n"
     "  -d                      tell each request on stderr; implies -f\n"
     "  -h, --help              show this\n"
@@ -134,6 +133,19 @@ static int serve(struct owner *owner, const struct fuse_options *o, const char *
 	return rc ? fail(o->image, &err) : 0;
 }
 
+/* Memory for us mustn't be had by writing to the disk that we serve. */
+static void prepare_for_pressure(const struct fuse_options *o)
+{
+	if (pressure_mark())
+		return;
+	log_debug("PR_SET_IO_FLUSHER: %s", strerror(errno));
+	if (pressure_is_limited())
+		log_note("%s: the memory of this process is limited and CAP_SYS_RESOURCE is "
+			 "missing: if those who write to the mount share its cgroup, all of them "
+			 "may wait for each other for ever; give it a cgroup of its own",
+			 o->image);
+}
+
 static int run(const struct fuse_options *o)
 {
 	struct owner_opts opts = {.path = o->image,
@@ -141,7 +153,9 @@ static int run(const struct fuse_options *o)
 				  .format = o->format,
 				  .parent_roots = (const char *const *)o->parent_roots,
 				  .n_parent_roots = o->n_parent_roots,
-				  .sidecar_dir = o->sidecar_dir};
+				  .sidecar_dir = o->sidecar_dir,
+				  .policy_dir = o->policy_dir,
+				  .override_reason = o->override_reason};
 	struct vd_error err = VD_ERROR_INIT;
 	char *mount_point, *path;
 	struct owner *owner;
@@ -149,10 +163,8 @@ static int run(const struct fuse_options *o)
 
 	if (make_absolute(&mount_point, o->mount_point))
 		return 1;
-	/* Memory for us mustn't be had by writing to the disk that we serve. Needs
-	 * CAP_SYS_RESOURCE; threads inherit it. */
-	if (o->is_writable && prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
-		log_debug("PR_SET_IO_FLUSHER: %s", strerror(errno));
+	if (o->is_writable)
+		prepare_for_pressure(o);
 	rc = owner_open(&owner, &opts, &err);
 	if (rc) {
 		free(mount_point);

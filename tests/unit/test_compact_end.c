@@ -101,6 +101,39 @@ static void it_waits_while_the_guest_is_slow(void **state)
 	drop_image(&image);
 }
 
+static uint64_t always_slow(void *user)
+{
+	++*(unsigned *)user;
+	return 1001;
+}
+
+/* Slow for other reasons: a step each second, so that it ends. The limit of time ends this one. */
+static void a_guest_that_is_always_slow_gets_a_step_a_second(void **state)
+{
+	struct vd_compact_opts opts = VD_COMPACT_OPTS_INIT;
+	struct vd_compact_result result = {.size = sizeof(result)};
+	struct image image;
+	unsigned n = 0;
+
+	(void)state;
+	make_used(&image);
+	opts.latency_us = always_slow;
+	opts.max_latency_us = 1000;
+	opts.max_time_s = 3;
+	opts.user = &n;
+	assert_int_equal(vd_compact(image.disk, &opts, &result, &err), VD_ETIMEDOUT);
+	/* Two steps of looking what can go without moving come first. */
+	assert_in_range(result.n_moves, 1, 3);
+	assert_in_range(result.waited_ns, 2000000000u, 3100000000u);
+	assert_in_range(n, 100, 320);
+	/* At the limit isn't over it. */
+	opts.max_latency_us = 1001;
+	must(vd_compact(image.disk, &opts, &result, &err));
+	assert_int_equal(result.waited_ns, 0);
+	assert_true(result.is_complete);
+	drop_image(&image);
+}
+
 /* A child in the same folder would read zeros where it reads old data now. */
 static void free_space_is_left_alone_where_a_child_is_known(void **state)
 {
@@ -186,6 +219,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(stopped_anywhere_and_run_again_it_gets_as_far),
 	    cmocka_unit_test(a_rate_and_a_limit_of_time_are_kept),
 	    cmocka_unit_test(it_waits_while_the_guest_is_slow),
+	    cmocka_unit_test(a_guest_that_is_always_slow_gets_a_step_a_second),
 	    cmocka_unit_test(free_space_is_left_alone_where_a_child_is_known),
 	    cmocka_unit_test(what_makes_no_sense_is_refused),
 	    cmocka_unit_test(who_may_only_read_may_only_look),

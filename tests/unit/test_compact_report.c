@@ -35,6 +35,7 @@ static void a_request_comes_back_as_it_was(void **state)
 	opts.flags = VD_COMPACT_ZERO_SCAN | VD_COMPACT_DRY_RUN;
 	opts.max_rate = UINT64_C(1) << 40;
 	opts.max_time_s = UINT32_MAX;
+	opts.max_latency_us = INT64_MAX;
 	params = compact_params_new(&opts);
 	assert_int_equal(compact_params_read(params, &got, &err), 0);
 	json_decref(params);
@@ -42,6 +43,7 @@ static void a_request_comes_back_as_it_was(void **state)
 	assert_int_equal(got.flags, opts.flags);
 	assert_int_equal(got.max_rate, opts.max_rate);
 	assert_int_equal(got.max_time_s, opts.max_time_s);
+	assert_int_equal(got.max_latency_us, opts.max_latency_us);
 }
 
 static void nothing_asked_for_means_the_defaults(void **state)
@@ -59,10 +61,14 @@ static void nothing_asked_for_means_the_defaults(void **state)
 static void wrong_requests_are_named(void **state)
 {
 	static const char *const wrong[][2] = {
-	    {"{\"level\": \"squeeze\"}", "level"},      {"{\"level\": 2}", "level"},
-	    {"{\"zero_scan\": 1}", "zero_scan"},        {"{\"dry_run\": \"yes\"}", "dry_run"},
-	    {"{\"max_rate\": -1}", "max_rate"},         {"{\"max_rate\": 1.5}", "max_rate"},
+	    {"{\"level\": \"squeeze\"}", "level"},
+	    {"{\"level\": 2}", "level"},
+	    {"{\"zero_scan\": 1}", "zero_scan"},
+	    {"{\"dry_run\": \"yes\"}", "dry_run"},
+	    {"{\"max_rate\": -1}", "max_rate"},
+	    {"{\"max_rate\": 1.5}", "max_rate"},
 	    {"{\"max_time\": 4294967296}", "max_time"},
+	    {"{\"max_latency_us\": \"7\"}", "max_latency_us"},
 	};
 	struct vd_compact_opts got;
 
