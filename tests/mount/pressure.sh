@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Little memory: who writes through a loop device lives in a memory cgroup that is smaller than what
 # is written, and so does the daemon where it may mark itself as one that writes back for others
-# (CAP_SYS_RESOURCE). Nothing may wait for itself.
+# (CAP_SYS_RESOURCE). Nothing may wait for itself. Where it may not it needs a cgroup of its own, and
+# says so if it has none.
 . "$(dirname "$0")/../support/mounts.sh"
 need_loop
 need mkfs.ext4
@@ -48,8 +49,17 @@ caps=$((0x$(awk '/CapEff/ { print $2 }' /proc/self/status)))
 if (((caps >> 24) & 1)); then
 	echo $$ >"$group/cgroup.procs"
 	begin a.vhdx -o rw
+	[ ! -s "$T/log" ] || fail "a warning although it is marked: $(cat "$T/log")"
+	echo "the daemon is inside: CAP_SYS_RESOURCE"
 else
+	# Beside those who write to it, it may come to wait for itself, and says so.
+	echo $$ >"$group/cgroup.procs"
 	begin a.vhdx -o rw
+	grep -q 'give it a cgroup of its own' "$T/log" || fail "no warning: $(cat "$T/log")"
+	end
+	echo $$ >"$(dirname "$group")/cgroup.procs"
+	begin a.vhdx -o rw
+	[ ! -s "$T/log" ] || fail "a warning without a limit: $(cat "$T/log")"
 	echo $$ >"$group/cgroup.procs"
 	echo "the daemon stays outside: no CAP_SYS_RESOURCE"
 fi
