@@ -21,9 +21,11 @@
 #include "base/crc32c.h"
 
 const struct fuzz_target *const fuzz_targets[] = {
-    &fuzz_headers,  &fuzz_regions,   &fuzz_metadata, &fuzz_locator, &fuzz_log,     &fuzz_bat,
-    &fuzz_image,    &fuzz_stateful,  &fuzz_probe,    &fuzz_utf16,   &fuzz_layout,  &fuzz_fat,
-    &fuzz_document, &fuzz_fileindex, &fuzz_envelope, &fuzz_facts,   &fuzz_history, &fuzz_control,
+    &fuzz_headers, &fuzz_regions, &fuzz_metadata, &fuzz_locator,         &fuzz_log,
+    &fuzz_bat,     &fuzz_image,   &fuzz_stateful, &fuzz_probe,           &fuzz_utf16,
+    &fuzz_layout,  &fuzz_fat,     &fuzz_document, &fuzz_fileindex,       &fuzz_envelope,
+    &fuzz_facts,   &fuzz_history, &fuzz_control,  &fuzz_layout_document, &fuzz_policy,
+    &fuzz_query,   &fuzz_host,
 };
 const size_t n_fuzz_targets = sizeof(fuzz_targets) / sizeof(fuzz_targets[0]);
 const char *fuzz_seed_dir;

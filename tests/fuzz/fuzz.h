@@ -25,7 +25,8 @@ struct fuzz_target {
 
 extern const struct fuzz_target fuzz_headers, fuzz_regions, fuzz_metadata, fuzz_locator, fuzz_log,
     fuzz_bat, fuzz_image, fuzz_stateful, fuzz_probe, fuzz_utf16, fuzz_fileindex, fuzz_layout,
-    fuzz_fat, fuzz_document, fuzz_envelope, fuzz_facts, fuzz_history, fuzz_control;
+    fuzz_fat, fuzz_document, fuzz_envelope, fuzz_facts, fuzz_history, fuzz_control,
+    fuzz_layout_document, fuzz_policy, fuzz_query, fuzz_host;
 extern const struct fuzz_target *const fuzz_targets[];
 extern const size_t n_fuzz_targets;
 

@@ -24,10 +24,11 @@ static const struct {
 	const char *name;
 	size_t least_deep;
 } least[] = {
-    {"headers", 5},   {"regions", 12}, {"metadata", 5},  {"locator", 12}, {"log", 20},
-    {"bat", 24},      {"image", 20},   {"stateful", 24}, {"probe", 30},   {"utf16", 20},
-    {"document", 14}, {"layout", 30},  {"fat", 25},      {"envelope", 8}, {"facts", 5},
-    {"history", 4},   {"control", 5},  {"fileindex", 7},
+    {"headers", 5},   {"regions", 12}, {"metadata", 5},  {"locator", 12},        {"log", 20},
+    {"bat", 24},      {"image", 20},   {"stateful", 24}, {"probe", 30},          {"utf16", 20},
+    {"document", 14}, {"layout", 30},  {"fat", 25},      {"envelope", 8},        {"facts", 5},
+    {"history", 4},   {"control", 5},  {"fileindex", 7}, {"layout_document", 3}, {"policy", 10},
+    {"query", 17},    {"host", 20},
 };
 
 static bool replay(const struct fuzz_target *target, const char *folder, const char *name)
