@@ -39,7 +39,7 @@ cpp_test := -Ilibvdisk/include -Ilibvdisk -Icontrol -Icompactor -Itests/support 
 # What libvdisk itself needs, what libvdisk-meta adds, and what the tools add to both.
 libs := -luuid$(if $(uring), -luring)
 meta_libs := -lxml2 -lz -lsodium -lutf8proc -lext2fs -lcom_err
-tool_libs := -ljansson
+tool_libs := -ljansson -lsqlite3
 # Asked when it is used, not before: `make deps` may have to install it.
 xml_cflags = $(shell pkg-config --cflags libxml-2.0 2>/dev/null)
 fuse_cflags = $(shell pkg-config --cflags fuse3 2>/dev/null)
@@ -176,10 +176,11 @@ $(tests) $(helpers): $(B)/%: $(B)/%.o $(support_obj) $(control_obj) $(all_libs)
 	$(tool_obj:.o=.d) $(fuse_obj:.o=.d) $(support_obj:.o=.d) $(tests:=.d) $(helpers:=.d)
 include $(wildcard metadata-schema/*.mk libvdisk/*/*.mk control/*.mk vdtool/*.mk vdfuse/*.mk compactor/*.mk tests/*/*.mk)
 
-## demo: a file system becomes a VHDX; QEMU and libvhdi read it, QEMU reads our changes, and back
+## demo: a file system becomes a VHDX and back, images answer questions, one shrinks while it is used
 demo: deps
 	+@$(again) all $(B)/tests/interop/vhdi_cat
 	@B=$(abspath $(B)) tests/demo.sh
+	@B=$(abspath $(B)) tests/demo_search.sh
 	@B=$(abspath $(B)) tests/demo_online.sh
 
 ## test: build and run everything; `make test T=NAME` only what NAME names

@@ -78,6 +78,9 @@ void tool_compact_opts(const struct tool_args *args, struct vd_compact_opts *opt
 		opts->flags |= VD_COMPACT_DRY_RUN;
 	opts->max_rate = args->number[OPT_MAX_RATE];
 	opts->max_time_s = (uint32_t)args->number[OPT_MAX_TIME];
+	opts->max_latency_us = args->number[OPT_MAX_LATENCY] * 1000;
+	if (args->is_set[OPT_LAYOUT])
+		opts->flags |= VD_COMPACT_LAYOUT;
 }
 
 static int run(struct vd_image *image, const char *path, const struct tool_args *args,
@@ -86,6 +89,7 @@ static int run(struct vd_image *image, const char *path, const struct tool_args 
 	struct vd_compact_result result = {.size = sizeof(result)};
 	struct vd_disk_info info = {.size = sizeof(info)};
 	struct watch watch = {.block_size = 1};
+	struct layout_document layout = {0};
 	struct vd_error err = VD_ERROR_INIT;
 	double start = tool_now();
 	int rc;
@@ -99,13 +103,16 @@ static int run(struct vd_image *image, const char *path, const struct tool_args 
 	opts->file_system = tell_file_system;
 	opts->user = &watch;
 	tool_progress_begin(&watch.bar, args, "compact", 0);
-	rc = vd_compact(vd_image_disk(image), opts, &result, &err);
+	rc = tool_compact_layout(args, vd_image_disk(image), &layout, opts, &err);
+	if (!rc)
+		rc = vd_compact(vd_image_disk(image), opts, &result, &err);
+	layout_document_free(&layout);
 	tool_progress_end(&watch.bar);
 	if (rc && rc != VD_ETIMEDOUT && !(rc == VD_ECANCELED && tool_stop_signal)) {
 		json_decref(watch.file_systems);
 		return tool_fail_image(path, &err);
 	}
-	tool_compact_print(path, opts, &result, tool_now() - start, watch.file_systems);
+	tool_compact_print(path, opts, &result, NULL, tool_now() - start, watch.file_systems);
 	if (rc)
 		tool_note("%s: %s", path, err.text);
 	return TOOL_DONE;
@@ -145,10 +152,11 @@ static int compact(const char *path, const struct tool_args *args)
 
 	tool_compact_opts(args, &opts);
 	is_dry = opts.flags & VD_COMPACT_DRY_RUN;
-	snprintf(parameters, sizeof(parameters), "--level %s%s%s",
+	snprintf(parameters, sizeof(parameters), "--level %s%s%s%s",
 		 vd_compact_level_name(opts.level),
 		 opts.flags & VD_COMPACT_ZERO_SCAN ? " --zero-scan" : "",
-		 opts.flags & VD_COMPACT_FREE_SPACE ? " --free-space" : "");
+		 opts.flags & VD_COMPACT_FREE_SPACE ? " --free-space" : "",
+		 opts.flags & VD_COMPACT_LAYOUT ? " --layout" : "");
 	/* A child's file systems can't be read without its parents; the rest needs none. */
 	rc = tool_open_for(&image, path, is_dry ? VD_PURPOSE_CHECK : VD_PURPOSE_COMPACT, args,
 			   opts.flags & VD_COMPACT_FREE_SPACE ? 0 : VD_OPEN_NO_PARENTS, parameters,
@@ -169,6 +177,11 @@ int cmd_compact(const struct tool_args *args)
 	if (args->is_set[OPT_QGA] && args->is_set[OPT_DRY_RUN])
 		return tool_usage(args->command,
 				  "--qga changes what the guest's disk holds, --dry-run nothing");
+	if (args->is_set[OPT_LAYOUT] &&
+	    (args->n_operands > 1 || args->is_set[OPT_FREE_SPACE] || args->is_set[OPT_QGA]))
+		return tool_usage(args->command,
+				  "--layout is of one image, and says all: neither another image "
+				  "nor --free-space or --qga beside it");
 	tool_signals_defer();
 	if (args->is_set[OPT_QGA]) {
 		exit_code = tool_guest_trim(args->text[OPT_QGA], args);

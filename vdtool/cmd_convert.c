@@ -12,6 +12,7 @@
 #include "compare.h"
 #include "copy.h"
 #include "image.h"
+#include "metadata.h"
 #include "output.h"
 #include "tempfile.h"
 
@@ -19,7 +20,8 @@ struct job {
 	const struct tool_args *args;
 	const char *source, *target; /* as named by the user */
 	bool is_from_stdin, is_to_stdout;
-	const char *format; /* of the target */
+	const char *format;     /* of the target */
+	struct vd_image *image; /* the source, if it is one */
 	struct vd_disk *from;
 	struct vd_disk_info info; /* of the source, if it is an image */
 	uint64_t size;            /* of the source disk */
@@ -107,8 +109,9 @@ static int open_source(struct job *job)
 		job->source_bytes = job->size;
 		return exit_code;
 	}
-	if (tool_image_open(&job->from, job->source, job->args, 0, &err))
+	if (tool_open_for(&job->image, job->source, VD_PURPOSE_CONVERT, job->args, 0, NULL, &err))
 		return tool_fail(job->source, &err);
+	job->from = vd_image_disk(job->image);
 	vd_disk_get_info(job->from, &job->info);
 	job->size = job->source_bytes = job->info.virtual_size;
 	if (is_raw(job->info.format) && !vd_io_length(vd_disk_io(job->from), &length, NULL))
@@ -287,7 +290,7 @@ int cmd_convert(const struct tool_args *args)
 	}
 	if (!exit_code)
 		exit_code = job.is_to_stdout ? run_copy(&job) : convert_to_file(&job);
-	vd_disk_close(job.from, NULL);
+	vd_image_close(job.image, NULL);
 	if (!exit_code)
 		report(&job);
 	return exit_code;

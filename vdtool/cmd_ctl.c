@@ -91,7 +91,7 @@ static void print_status(const char *path, const json_t *reply)
 	    {"reads", "reads"},           {"bytes_read", "read"}, {"writes", "writes"},
 	    {"bytes_written", "written"}, {"flushes", "flushes"}, {"discards", "discards"},
 	};
-	const json_t *statistics = json_object_get(reply, "statistics");
+	const json_t *statistics = json_object_get(reply, "statistics"), *latency;
 
 	tool_print_safe(stdout, path);
 	putchar('\n');
@@ -99,6 +99,11 @@ static void print_status(const char *path, const json_t *reply)
 		print_member(reply, rows[i][0], rows[i][1]);
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
 		print_member(statistics, counts[i][0], counts[i][1]);
+	latency = json_object_get(reply, "latency");
+	if (json_is_integer(json_object_get(latency, "p99_us")))
+		printf("  %-12s p50 %.1f ms, p99 %.1f ms\n", "latency",
+		       (double)json_integer_value(json_object_get(latency, "p50_us")) / 1000,
+		       (double)json_integer_value(json_object_get(latency, "p99_us")) / 1000);
 	print_job(json_object_get(reply, "job"));
 }
 
@@ -112,6 +117,43 @@ static void put_reply(const char *path, json_t *reply)
 	json_object_del(reply, "path");
 	json_object_update_missing(object, reply);
 	tool_json_put(object);
+}
+
+/* The head of a layout. */
+static void print_generation(const char *path, const json_t *reply)
+{
+	(void)path;
+	print_member(reply, "generation", "generation");
+	print_member(reply, "disk_id", "disk id");
+	print_member(reply, "data_write_id", "data id");
+	print_member(reply, "sector_size", "sector");
+}
+
+/* Nobody has it: what its file says is the generation, until somebody writes. */
+static int own_generation(const char *path, const struct tool_args *args)
+{
+	struct vd_disk_info info = {.size = sizeof(info)};
+	struct vd_error err = VD_ERROR_INIT;
+	json_t *head = json_object();
+	struct vd_disk *disk;
+	int rc = tool_image_open(&disk, path, args, VD_OPEN_NO_PARENTS, &err);
+
+	if (!rc) {
+		vd_disk_get_info(disk, &info);
+		vd_disk_close(disk, NULL);
+		if (info.has_dirty_log)
+			rc = vd_error_set(&err, VD_EROFS, 0, VD_NO_OFFSET, LAYOUT_DIRTY_LOG);
+	}
+	layout_document_head(head, &info, info.file_write_id);
+	tool_remote_explain(path, &err);
+	if (rc)
+		tool_json_put_error(path, &err);
+	else if (tool_json_is_on())
+		put_reply(path, head);
+	else
+		print_generation(path, head);
+	json_decref(head);
+	return rc ? tool_fail(path, &err) : TOOL_DONE;
 }
 
 static int ask(struct control_peer *peer, const char *path, json_t *request, int timeout_ms,
@@ -188,6 +230,8 @@ static int set_fields(struct control_peer *peer, const struct tool_args *args)
 	}
 	json_object_set_new(request, "edits", edits);
 	control_set_text(request, "operation", "ctl meta set");
+	if (args->is_set[OPT_OVERRIDE])
+		control_set_text(request, "override", args->text[OPT_OVERRIDE]);
 	return ask(peer, args->operands[0], request, CONTROL_TIMEOUT_MS, NULL);
 }
 
@@ -222,7 +266,7 @@ static int start(struct control_peer *peer, const struct tool_args *args, const 
 
 	if (args->is_set[OPT_MAX_RATE])
 		control_set_number(params, "max_rate", args->number[OPT_MAX_RATE]);
-	rc = tool_follow(peer, args, name, params, &reply, &err);
+	rc = tool_follow(peer, args, name, params, NULL, &reply, &err);
 	if (tool_json_is_on() && reply)
 		put_reply(args->operands[0], reply);
 	else if (rc)
@@ -254,6 +298,9 @@ static int talk(struct control_peer *peer, const struct tool_args *args)
 	if (strcmp(verb, "status") == 0)
 		return ask(peer, path, control_request_new("status"), CONTROL_TIMEOUT_MS,
 			   print_status);
+	if (strcmp(verb, "generation") == 0)
+		return ask(peer, path, control_request_new("generation"), CONTROL_TIMEOUT_MS,
+			   print_generation);
 	if (strcmp(verb, "cancel") == 0)
 		return ask(peer, path, control_request_new("cancel"), CONTROL_TIMEOUT_MS, NULL);
 	if (strcmp(verb, "detach") == 0)
@@ -271,6 +318,8 @@ int cmd_ctl(const struct tool_args *args)
 	struct control_peer peer;
 	int exit_code, rc = control_find(&peer, args->operands[0], false, &err);
 
+	if (rc && args->n_operands == 2 && strcmp(args->operands[1], "generation") == 0)
+		return own_generation(args->operands[0], args);
 	if (rc)
 		return say_nobody(args->operands[0]);
 	exit_code = talk(&peer, args);

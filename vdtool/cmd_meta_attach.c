@@ -410,7 +410,7 @@ int cmd_meta_extract(const struct tool_args *args)
 		return tool_usage(args->command, "stdout is a terminal");
 	if (strcmp(file, "-") == 0 && tool_json_is_on())
 		return tool_usage(args->command, "--json: stdout is taken by the file");
-	if (tool_meta_look(&image, path, args, &err))
+	if (tool_meta_hand_out(&image, path, args, &err))
 		return tool_fail(path, &err);
 	if (strcmp(file, "-") != 0)
 		exit_code = extract_to_file(vd_image_meta(image), args, file);

@@ -14,6 +14,7 @@
 #include "image.h"
 #include "metadata.h"
 #include "output.h"
+#include "policed.h"
 #include "remote_edits.h"
 #include "tempfile.h"
 
@@ -37,6 +38,12 @@ static int read_old(struct session *s)
 
 	if (tool_meta_look(&image, s->path, s->args, &err))
 		return tool_fail(s->path, &err);
+	/* Nobody should write a text that can't be stored. */
+	rc = tool_policed_ask(image, VD_PURPOSE_EDIT, s->args, &err);
+	if (rc) {
+		vd_image_close(image, NULL);
+		return tool_fail(s->path, &err);
+	}
 	rc = vd_meta_get_document(vd_image_meta(image), s->kind, &bytes, &s->old_len, &err);
 	if (!rc) {
 		s->old = strndup(bytes, s->old_len);

@@ -246,7 +246,7 @@ int cmd_meta_export(const struct tool_args *args)
 	struct vd_image *image;
 	int exit_code;
 
-	if (tool_meta_look(&image, e.path, args, &err))
+	if (tool_meta_hand_out(&image, e.path, args, &err))
 		return tool_fail(e.path, &err);
 	tool_signals_defer();
 	e.meta = vd_image_meta(image);

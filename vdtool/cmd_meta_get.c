@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vdisk/query.h>
+
 #include "metadata.h"
 #include "output.h"
 
@@ -215,13 +217,34 @@ int cmd_meta_list(const struct tool_args *args)
 
 /* ---- fields ---- */
 
+/** Of documents first, then those that only searches and policies know. */
+static const struct vd_field *field_at(size_t i)
+{
+	static size_t n_documents;
+
+	while (vd_field_at(n_documents))
+		n_documents++;
+	return i < n_documents ? vd_field_at(i) : vd_query_field_at(i - n_documents);
+}
+
+/** The document that holds it, or what else is asked. */
+static const char *field_home(const struct vd_field *field)
+{
+	bool is_file =
+	    strncmp(field->name, "image.", 6) == 0 || strncmp(field->name, "metadata.", 9) == 0;
+
+	if (field->category)
+		return field->category->name;
+	return is_file ? "(image)" : "(host)";
+}
+
 static bool is_asked(const struct vd_field *field, const struct tool_args *args)
 {
 	for (int i = 0; i < args->n_operands; i++) {
 		const char *name = args->operands[i];
 		size_t n = strlen(name);
 
-		if (strcmp(field->category->name, name) == 0 ||
+		if ((field->category && strcmp(field->category->name, name) == 0) ||
 		    (strncmp(field->name, name, n) == 0 &&
 		     (field->name[n] == '\0' || field->name[n] == '.')))
 			return true;
@@ -235,7 +258,7 @@ static json_t *field_to_json(const struct vd_field *field)
 
 	tool_json_set_text(item, "name", field->name);
 	tool_json_set_text(item, "type", vd_field_type_name(field->type));
-	tool_json_set_text(item, "category", field->category->name);
+	tool_json_set_text(item, "category", field->category ? field->category->name : NULL);
 	json_object_set_new(item, "list", json_boolean(field->is_list));
 	json_object_set_new(item, "derived", json_boolean(field->is_derived));
 	tool_json_set_text(item, "choices", field->choices);
@@ -246,10 +269,10 @@ static json_t *field_to_json(const struct vd_field *field)
 static void print_field(const struct vd_field *field, int width)
 {
 	printf("%-*s  %-7s  %-13s  %s%s", width, field->name, vd_field_type_name(field->type),
-	       field->category->name, field->summary,
-	       field->is_derived ? " (derived)"
-	       : field->is_list  ? " (list)"
-				 : "");
+	       field_home(field), field->summary,
+	       field->is_derived && field->category ? " (derived)"
+	       : field->is_list                     ? " (list)"
+						    : "");
 	if (field->choices)
 		printf(" [%s]", field->choices);
 	putchar('\n');
@@ -262,11 +285,11 @@ int cmd_fields(const struct tool_args *args)
 	size_t n = 0;
 	int width = 5;
 
-	for (size_t i = 0; (field = vd_field_at(i)); i++) {
+	for (size_t i = 0; (field = field_at(i)); i++) {
 		if (is_asked(field, args) && (int)strlen(field->name) > width)
 			width = (int)strlen(field->name);
 	}
-	for (size_t i = 0; (field = vd_field_at(i)); i++) {
+	for (size_t i = 0; (field = field_at(i)); i++) {
 		if (!is_asked(field, args))
 			continue;
 		if (n++ == 0 && !fields)

@@ -7,7 +7,7 @@
 
 #include "output.h"
 
-#define ARGS_MAX 16
+#define ARGS_MAX 20
 
 /** vdfuse beside this program, or in the build tree, or by PATH. */
 static void run_vdfuse(char **argv)
@@ -33,13 +33,17 @@ int cmd_mount(const struct tool_args *args)
 {
 	size_t n_max = ARGS_MAX + 2 * args->n_parent_roots, n = 0;
 	char **argv = calloc(n_max, sizeof(*argv));
-	static char options[4096];
+	char *options = NULL;
+	int exit_code;
 
-	if (!argv)
+	/* Whole: what is cut off could be the policy. */
+	if (!argv ||
+	    asprintf(&options, "%s%s%s", args->is_set[OPT_READ_WRITE] ? "rw" : "ro",
+		     args->is_set[OPT_MOUNT_OPTIONS] ? "," : "",
+		     args->is_set[OPT_MOUNT_OPTIONS] ? args->text[OPT_MOUNT_OPTIONS] : "") < 0) {
+		free(argv);
 		return tool_say(TOOL_FAILED, NULL, "out of memory");
-	snprintf(options, sizeof(options), "%s%s%s", args->is_set[OPT_READ_WRITE] ? "rw" : "ro",
-		 args->is_set[OPT_MOUNT_OPTIONS] ? "," : "",
-		 args->is_set[OPT_MOUNT_OPTIONS] ? args->text[OPT_MOUNT_OPTIONS] : "");
+	}
 	argv[n++] = (char *)(uintptr_t) "vdfuse";
 	if (args->is_set[OPT_FOREGROUND])
 		argv[n++] = (char *)(uintptr_t) "-f";
@@ -53,11 +57,21 @@ int cmd_mount(const struct tool_args *args)
 		argv[n++] = (char *)(uintptr_t) "--source-format";
 		argv[n++] = (char *)(uintptr_t)args->text[OPT_SOURCE_FORMAT];
 	}
+	if (args->is_set[OPT_POLICY]) {
+		argv[n++] = (char *)(uintptr_t) "--policy";
+		argv[n++] = (char *)(uintptr_t)args->text[OPT_POLICY];
+	}
+	if (args->is_set[OPT_OVERRIDE]) {
+		argv[n++] = (char *)(uintptr_t) "--override";
+		argv[n++] = (char *)(uintptr_t)args->text[OPT_OVERRIDE];
+	}
 	argv[n++] = (char *)(uintptr_t) "--";
 	argv[n++] = args->operands[0];
 	argv[n++] = args->operands[1];
 	fflush(NULL);
 	run_vdfuse(argv);
+	exit_code = tool_say(TOOL_FAILED, NULL, "vdfuse can't be run: %s", strerror(errno));
+	free(options);
 	free(argv);
-	return tool_say(TOOL_FAILED, NULL, "vdfuse can't be run: %s", strerror(errno));
+	return exit_code;
 }

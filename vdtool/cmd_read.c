@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "image.h"
+#include "metadata.h"
 #include "output.h"
 
 #define PIECE ((size_t)1 << 20)
@@ -39,16 +40,16 @@ int cmd_read(const struct tool_args *args)
 	const char *path = args->operands[0];
 	struct vd_error err = VD_ERROR_INIT;
 	uint64_t offset, length;
-	struct vd_disk *disk;
+	struct vd_image *image;
 	int exit_code;
 
 	if (isatty(STDOUT_FILENO))
 		return tool_usage(args->command, "stdout is a terminal");
-	if (tool_image_open(&disk, path, args, 0, &err))
+	if (tool_open_for(&image, path, VD_PURPOSE_EXPORT, args, 0, NULL, &err))
 		return tool_fail(path, &err);
-	exit_code = tool_image_range(args, disk, path, &offset, &length);
+	exit_code = tool_image_range(args, vd_image_disk(image), path, &offset, &length);
 	if (!exit_code)
-		exit_code = copy_out(disk, path, offset, length);
-	vd_disk_close(disk, NULL);
+		exit_code = copy_out(vd_image_disk(image), path, offset, length);
+	vd_image_close(image, NULL);
 	return exit_code;
 }

@@ -55,7 +55,8 @@ static void print_dry(const struct vd_compact_result *r)
 	putchar('\n');
 }
 
-static void print_done(const struct vd_compact_result *r, double seconds)
+static void print_done(const struct vd_compact_result *r, const struct compact_guest *guest,
+		       double seconds)
 {
 	fputs("  ", stdout);
 	/* What the host holds for it, not only how long the file is. */
@@ -66,6 +67,9 @@ static void print_done(const struct vd_compact_result *r, double seconds)
 	print_moves("moved", r->n_moves, r->bytes_copied + r->bytes_shared, r->n_moves_planned);
 	if (r->longest_hold_ns >= MS)
 		printf("  a write waited %" PRIu64 " ms at most", r->longest_hold_ns / MS);
+	/* So much longer than before. */
+	if (guest && guest->p99_before_us && guest->p99_us)
+		printf("  guest p99 %.1fx", (double)guest->p99_us / (double)guest->p99_before_us);
 	printf("  %.1f s\n", seconds);
 	if (r->file_after != r->file_before) {
 		fputs("  file length  ", stdout);
@@ -75,33 +79,39 @@ static void print_done(const struct vd_compact_result *r, double seconds)
 }
 
 static void print_text(const char *path, bool is_dry, const struct vd_compact_result *r,
-		       double seconds)
+		       const struct compact_guest *guest, double seconds)
 {
 	tool_print_safe(stdout, path);
 	if (is_dry)
 		print_dry(r);
 	else
-		print_done(r, seconds);
+		print_done(r, guest, seconds);
 	print_bytes("in blocks for which the host held nothing", r->dropped_hole);
 	print_bytes("in blocks full of zeros", r->dropped_zero);
 	print_bytes("claimed by blocks without content", r->dropped_anchor);
-	print_bytes("free in the file systems on the disk", r->freed_guest);
+	print_bytes("not in use, by the file systems or the layout", r->freed_guest);
 	print_bytes("zeros inside blocks", r->punched);
 	print_bytes("moved by sharing, not by copying", r->bytes_shared);
 	print_bytes("shared with copies of the file: the host keeps these", r->shared_extents);
+	if (r->waited_ns >= MS)
+		printf("  %8.1f s  waited because the guest was slow\n",
+		       (double)r->waited_ns / 1e9);
 	if (!is_dry && !r->is_complete)
 		printf("  not all of it is done%s: run it again to go on\n",
 		       r->n_deferred ? ", some blocks were too busy" : "");
 }
 
 static void put_json(const char *path, bool is_dry, const struct vd_compact_opts *opts,
-		     const struct vd_compact_result *r, double seconds, json_t *file_systems)
+		     const struct vd_compact_result *r, const struct compact_guest *guest,
+		     double seconds, json_t *file_systems)
 {
 	json_t *object = tool_json_object(path);
 
 	tool_json_set_text(object, "level", vd_compact_level_name(opts->level));
 	json_object_set_new(object, "dry_run", json_boolean(is_dry));
 	compact_report_put(object, r);
+	if (guest)
+		compact_guest_put(object, guest);
 	if (file_systems)
 		json_object_set_new(object, "file_systems", file_systems);
 	json_object_set_new(object, "seconds", json_real(seconds));
@@ -109,15 +119,15 @@ static void put_json(const char *path, bool is_dry, const struct vd_compact_opts
 }
 
 void tool_compact_print(const char *path, const struct vd_compact_opts *opts,
-			const struct vd_compact_result *result, double seconds,
-			json_t *file_systems)
+			const struct vd_compact_result *result, const struct compact_guest *guest,
+			double seconds, json_t *file_systems)
 {
 	bool is_dry = opts->flags & VD_COMPACT_DRY_RUN;
 
 	if (tool_json_is_on()) {
-		put_json(path, is_dry, opts, result, seconds, file_systems);
+		put_json(path, is_dry, opts, result, guest, seconds, file_systems);
 	} else {
 		json_decref(file_systems);
-		print_text(path, is_dry, result, seconds);
+		print_text(path, is_dry, result, guest, seconds);
 	}
 }

@@ -105,7 +105,8 @@ static int watch(struct control_peer *peer, const struct tool_args *args, const 
 }
 
 int tool_follow(struct control_peer *peer, const struct tool_args *args, const char *name,
-		json_t *params, json_t **reply, struct vd_error *err)
+		json_t *params, const struct control_content *content, json_t **reply,
+		struct vd_error *err)
 {
 	json_t *request = control_request_new("start");
 	int rc;
@@ -113,8 +114,10 @@ int tool_follow(struct control_peer *peer, const struct tool_args *args, const c
 	*reply = NULL;
 	control_set_text(request, "job", name);
 	json_object_set_new(request, "params", params);
+	if (args->is_set[OPT_OVERRIDE])
+		control_set_text(request, "override", args->text[OPT_OVERRIDE]);
 	tool_signals_defer();
-	rc = control_call(peer, request, reply, CONTROL_TIMEOUT_MS, err);
+	rc = control_call_with(peer, request, content, reply, CONTROL_TIMEOUT_MS, err);
 	if (rc) {
 		/* A refusal has an answer too, but no job. */
 		json_decref(*reply);

@@ -15,6 +15,7 @@
  * last answer about it, with a member "job", the caller's to free.
  */
 int tool_follow(struct control_peer *peer, const struct tool_args *args, const char *name,
-		json_t *params, json_t **reply, struct vd_error *err);
+		json_t *params, const struct control_content *content, json_t **reply,
+		struct vd_error *err);
 
 #endif

@@ -189,10 +189,12 @@ static void put_completion_values(const struct tool_command *c)
 			put_choices(o->arg);
 			puts(WORDS_END);
 		} else if (o->value == VALUE_FILE || o->value == VALUE_FOLDER ||
-			   o->value == VALUE_FOLDERS) {
+			   o->value == VALUE_FOLDERS || o->value == VALUE_COMMAND) {
 			printf("compopt -o filenames\n"
 			       "\t\tmapfile -t COMPREPLY < <(compgen -%c -- \"$cur\")\n",
-			       o->value == VALUE_FILE ? 'f' : 'd');
+			       o->value == VALUE_FILE      ? 'f'
+			       : o->value == VALUE_COMMAND ? 'c'
+							   : 'd');
 		} else {
 			puts("COMPREPLY=()");
 		}

@@ -5,7 +5,31 @@
 
 #include "options.h"
 
-#define SCREEN_WIDTH 80
+#define SCREEN_WIDTH  80
+#define SCREEN_HEIGHT 24
+
+/* Commands that belong together share a line: there are more of them than lines. */
+static const struct {
+	const char *first, *names, *summary;
+} shared[] = {
+    {"mount", "mount, umount, ctl", "the disk as a file; end it; ask who has it"},
+    {"umount", NULL, NULL},
+    {"ctl", NULL, NULL},
+    {"host", "host, run", "what this machine has; what an image asks for"},
+    {"run", NULL, NULL},
+};
+
+static void print_row(const struct tool_command *c)
+{
+	for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
+		if (strcmp(shared[i].first, c->name) != 0)
+			continue;
+		if (shared[i].names)
+			printf("  %-27s %s\n", shared[i].names, shared[i].summary);
+		return;
+	}
+	printf("  %-8s %-18s %s\n", c->name, c->operands, c->summary);
+}
 
 /** Fits a screen of 24 lines: empty ones only where there is room for them. */
 void tool_help_print(void)
@@ -21,7 +45,7 @@ void tool_help_print(void)
 	    "Usage: vdtool SUBCOMMAND [OPTIONS] IMAGE...    virtual disk images: VHDX and raw\n%s",
 	    gap);
 	for (const struct tool_command *c = tool_commands; c->name; c++)
-		printf("  %-8s %-18s %s\n", c->name, c->operands, c->summary);
+		print_row(c);
 	printf("%sNot supported yet:", gap);
 	for (const char *const *later = tool_later; *later; later++) {
 		column += strlen(*later) + 1;
@@ -56,11 +80,14 @@ static void print_verbs(const struct tool_command *command)
 void tool_help_print_command(const struct tool_command *command)
 {
 	char text[128];
-	size_t width = 0;
+	size_t width = 0, n = 0;
 
 	printf("Usage: vdtool %s %s%s\n", command->name, command->verbs ? "" : "[OPTIONS] ",
 	       command->operands);
-	printf("%c%s.\n\n", command->summary[0] & ~0x20, command->summary + 1);
+	while (command->options && command->options[n].name)
+		n++;
+	printf("%c%s.\n%s", command->summary[0] & ~0x20, command->summary + 1,
+	       n + 3 > SCREEN_HEIGHT ? "" : "\n");
 	if (command->verbs) {
 		print_verbs(command);
 		return;

@@ -10,10 +10,17 @@
 #include "image.h"
 #include "metadata.h"
 #include "output.h"
+#include "policed.h"
 
 const char *tool_sidecar_dir(const struct tool_args *args)
 {
 	return args->text[OPT_SIDECAR];
+}
+
+/** One that is being made has nothing yet to judge by. */
+static bool asks_nobody(const struct tool_command *command)
+{
+	return strcmp(command->name, "create") == 0;
 }
 
 static int open_image(struct vd_image **out, const char *path, enum vd_purpose purpose,
@@ -28,13 +35,16 @@ static int open_image(struct vd_image **out, const char *path, enum vd_purpose p
 	disk.parent_roots = args->parent_roots;
 	disk.n_parent_roots = args->n_parent_roots;
 	opts.disk = &disk;
-	opts.sidecar_dir = tool_sidecar_dir(args);
+	opts.sidecar_dir =
+	    purpose == VD_PURPOSE_CONVERT ? args->text[OPT_SOURCE_SIDECAR] : tool_sidecar_dir(args);
 	opts.actor = args->text[OPT_ACTOR];
 	opts.tool = "vdtool " VD_VERSION;
 	opts.operation = args->command->name;
 	opts.parameters = parameters;
 	opts.flags = flags;
-	return vd_image_open(out, path, purpose, NULL, &opts, err);
+	if (asks_nobody(args->command))
+		return vd_image_open(out, path, purpose, NULL, &opts, err);
+	return tool_policed_open(out, path, purpose, args, &opts, err);
 }
 
 int tool_open_for(struct vd_image **out, const char *path, enum vd_purpose purpose,
@@ -48,6 +58,13 @@ int tool_meta_look(struct vd_image **out, const char *path, const struct tool_ar
 		   struct vd_error *err)
 {
 	return open_image(out, path, VD_PURPOSE_INSPECT, args, VD_OPEN_NO_PARENTS, 0, NULL, err);
+}
+
+int tool_meta_hand_out(struct vd_image **out, const char *path, const struct tool_args *args,
+		       struct vd_error *err)
+{
+	return open_image(out, path, VD_PURPOSE_EXPORT, args, VD_OPEN_NO_PARENTS,
+			  VD_IMAGE_METADATA_ONLY, NULL, err);
 }
 
 int tool_meta_edit(struct vd_image **out, const char *path, const struct tool_args *args,

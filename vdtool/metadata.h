@@ -9,15 +9,19 @@
 
 #include "options.h"
 
-/** Open for `purpose` with the options of `args` (--sidecar, --actor, --parent-root,
- *  --source-format). The history will call it the
- *  subcommand's name. `disk_flags`: VD_OPEN_* beside those of the purpose. Says nothing. */
+/** Open for `purpose` with the options of `args` (--sidecar, of a source that is converted
+ *  --source-sidecar, --actor, --parent-root, --source-format). Asks the policy if the purpose does
+ *  (bench and create don't), as do the functions below. The history will call it the subcommand's
+ * name. `disk_flags`: VD_OPEN_* beside those of the purpose. Says nothing. */
 int tool_open_for(struct vd_image **out, const char *path, enum vd_purpose purpose,
 		  const struct tool_args *args, uint32_t disk_flags, const char *parameters,
 		  struct vd_error *err);
 /** To look at the metadata, without a lock and without parents. Says nothing. */
 int tool_meta_look(struct vd_image **out, const char *path, const struct tool_args *args,
 		   struct vd_error *err);
+/** The same to hand the metadata out. Says nothing. */
+int tool_meta_hand_out(struct vd_image **out, const char *path, const struct tool_args *args,
+		       struct vd_error *err);
 /** To change the metadata and nothing else. Says nothing. */
 int tool_meta_edit(struct vd_image **out, const char *path, const struct tool_args *args,
 		   struct vd_error *err);

@@ -83,6 +83,29 @@
 		    "The default is the user's name. An empty name leaves out the host too."       \
 	}
 
+/* Whose policy is asked, and on what host. */
+#define POLICY                                                                                     \
+	{                                                                                          \
+		OPT_POLICY, 0, VALUE_FOLDER, "policy", "DIR",                                      \
+		    "rules are in DIR (default /etc/vdisk/policy.d)",                              \
+		    "Its files *.xml, in the order of their names. Without that folder there are " \
+		    "the built-in rules alone."                                                    \
+	}
+#define HOST                                                                                       \
+	{                                                                                          \
+		OPT_HOST, 0, VALUE_FILE, "host", "FILE",                                           \
+		    "what `vdtool host` says of another machine", NULL                             \
+	}
+#define OVERRIDE                                                                                   \
+	{                                                                                          \
+		OPT_OVERRIDE, 0, VALUE_TEXT, "override", "REASON",                                 \
+		    "go on although a rule denies it",                                             \
+		    "The reason goes into the history of the image if the command writes to it, "  \
+		    "else to syslog."                                                              \
+	}
+/* What every command takes that asks a policy (policed.h). */
+#define POLICED POLICY, OVERRIDE
+
 /* How a compaction goes about it. */
 #define COMPACT_HOW                                                                                \
 	{OPT_DRY_RUN, 0, VALUE_NONE, "dry-run", NULL, "change nothing, tell what would be gained", \
@@ -102,11 +125,40 @@
 		OPT_MAX_TIME, 0, VALUE_NUMBER, "max-time", "SECONDS",                              \
 		    "stop after so long; what is done stays", NULL                                 \
 	}
+/* And how gently, and by what layout. */
+#define COMPACT_GUEST                                                                              \
+	{OPT_MAX_LATENCY,                                                                          \
+	 0,                                                                                        \
+	 VALUE_NUMBER,                                                                             \
+	 "max-latency",                                                                            \
+	 "MS",                                                                                     \
+	 "slow down while a guest's requests take longer (ms)",                                    \
+	 "Counts 99 of 100 requests of the last second, where another process has the image; "     \
+	 "nobody else's are known. A step a second is made all the same."},                        \
+	{                                                                                          \
+		OPT_LAYOUT, 0, VALUE_FILE, "layout", "FILE",                                       \
+		    "drop all that FILE doesn't say is in use",                                    \
+		    "A JSON document with the extents that are in use and the generation that "    \
+		    "they are of (`vdtool ctl IMAGE generation`); what was written after that "    \
+		    "counts as in use. Changes what the disk reads there: to zero."                \
+	}
 
 /* Of options_meta.c. */
 extern const struct tool_option tool_no_options[], tool_tag_options[], tool_log_options[],
     tool_fields_options[];
 extern const struct tool_command tool_meta_verbs[];
+
+/* Of options_search.c. */
+extern const struct tool_option tool_search_options[];
+
+/* Of options_catalog.c. */
+extern const struct tool_command tool_catalog_verbs[];
+
+/* Of options_policy.c. */
+extern const struct tool_command tool_policy_verbs[];
+
+/* Of options_run.c. */
+extern const struct tool_option tool_host_options[], tool_run_options[];
 
 /* Of options_mount.c. */
 extern const struct tool_option tool_mount_options[], tool_umount_options[], tool_ctl_options[];

@@ -76,6 +76,7 @@ static const struct tool_option convert_options[] = {
      "the metadata of SRC is in a file in DIR", NULL},
     SIDECAR,
     ACTOR,
+    POLICED,
     PROGRESS,
     JSON,
     QUIET,
@@ -100,6 +101,8 @@ static const struct tool_option read_options[] = {
     {OPT_LENGTH, 'l', VALUE_SIZE, "length", "SIZE", "so many bytes (default: to the end)", NULL},
     SOURCE_FORMAT('f'),
     PARENT_ROOT,
+    SIDECAR,
+    POLICED,
     QUIET,
     HELP,
     END,
@@ -113,6 +116,7 @@ static const struct tool_option write_options[] = {
     PARENT_ROOT,
     SIDECAR,
     ACTOR,
+    POLICED,
     JSON,
     QUIET,
     HELP,
@@ -126,6 +130,7 @@ static const struct tool_option discard_options[] = {
     PARENT_ROOT,
     SIDECAR,
     ACTOR,
+    POLICED,
     JSON,
     QUIET,
     HELP,
@@ -157,6 +162,7 @@ static const struct tool_option bench_options[] = {
     PARENT_ROOT,
     SIDECAR,
     ACTOR,
+    POLICED,
     JSON,
     QUIET,
     HELP,
@@ -224,10 +230,33 @@ const struct tool_command tool_commands[] = {
      "--verify recomputes them, and exits with 3 if one is wrong. That proves that nothing was "
      "changed by accident; who changes an entry and recomputes all that follow isn't noticed.",
      tool_log_options, cmd_log, NULL, "history", false},
-    {"fields", "[NAME...]", 0, -1, "the fields that meta set and get know",
+    {"fields", "[NAME...]", 0, -1, "the fields that can be set, shown and asked",
      "Each field with its type, the category of documents that holds it, and its meaning; with "
-     "NAME only those fields, or those of a category.",
+     "NAME only those fields, or those of a category. Fields of (image) and (host) stand in no "
+     "document: searches and policies ask them.",
      tool_fields_options, cmd_fields, NULL, NULL, false},
+    {"search", "QUERY PATH...", 0, -1, "find images by what they say of themselves",
+     "Looks into each image at or below the PATHs, several at once, and prints those that fit "
+     "QUERY, with what made them fit. Only metadata is read, no payload and no BAT, and no lock "
+     "is taken. QUERY is made of words, FIELD:VALUE, comparisons, AND, OR, NOT and parentheses: "
+     "tag:env=prod AND package:openssl<3.0.12. vdtool fields lists the fields; the language is "
+     "specified in docs/search.md.\n\n"
+     "In folders, files that end in .vhdx, .avhdx, .raw or .img are images, those that have "
+     "a sidecar, and others that begin as a VHDX does. Symbolic links below a PATH aren't "
+     "followed. "
+     "Images and folders that can't be read are told on standard error and skipped. Exit 0 if "
+     "something was found, 6 if not; --strict makes it 1 if something was skipped.",
+     tool_search_options, cmd_search, NULL, NULL, false},
+    {"catalog", "VERB ...", 1, -1, "an index of many images, for search --catalog",
+     "What 100,000 images say, in one file: searches ask it in milliseconds. It holds nothing that "
+     "the images don't: when it is gone, sync makes it anew.",
+     tool_no_options, NULL, tool_catalog_verbs, NULL, false},
+    {"policy", "VERB ...", 1, -1, "may it be done with that image? rules and reasons",
+     "Before an image is run, mounted, converted, exported, compacted or edited, rules are asked: "
+     "those of a site, from files in a folder, and then built-in ones about damaged metadata, "
+     "validity, hardware, host and open vulnerabilities. The language of rules is specified in "
+     "docs/policy.md.",
+     tool_no_options, NULL, tool_policy_verbs, NULL, false},
     {"bench", "IMAGE", 1, 1, "time reads or writes",
      "Request sizes and order as qemu-img bench has them. Prints the time, the engine that ran and "
      "a checksum of what was read, which depends on content and requests only. The time of a write "
@@ -255,17 +284,28 @@ const struct tool_command tool_commands[] = {
      "the mount are open.",
      tool_umount_options, cmd_umount, NULL, NULL, false},
     {"ctl", "IMAGE [REQUEST]", 1, -1, "talk to the process that has the image open",
-     "REQUEST is status (the default), detach, cancel, scrub, compact, or meta list, meta get "
-     "FIELD, "
+     "REQUEST is status (the default), detach, cancel, scrub, compact, generation (the head of a "
+     "layout for compact --layout), or meta list, meta get FIELD, "
      "meta set FIELD=VALUE... Long work is followed to its end; Ctrl-C cancels it. scrub reads all "
      "that is stored. Exit 5 if the image is in use by a process that has no control channel, or "
      "on "
      "another host.",
      tool_ctl_options, cmd_ctl, NULL, NULL, false},
+    {"host", "", 0, 0, "what this machine is and has, as policies see it",
+     "Architecture, processor, memory, firmware, OS, hypervisors, GPUs and networks, from the "
+     "files "
+     "of the kernel and the OS; no program is started. What --save writes stands for this machine "
+     "elsewhere: --host FILE of policy and run.",
+     tool_host_options, cmd_host, NULL, NULL, false},
+    {"run", "--print IMAGE", 1, 1, "the machine that an image asks for, for QEMU or libvirt",
+     "Prints a command line of QEMU or the XML of a libvirt domain, made of what the image says of "
+     "hardware and networks, after the policy has allowed the action run. Of several alternatives "
+     "the one is taken that fits the host best. What the image doesn't say is told on stderr, with "
+     "what was taken instead. Nothing is started, locked or written. Only with --print.",
+     tool_run_options, cmd_run, NULL, NULL, false},
     {NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, false},
 };
 
 const char *const tool_later[] = {
-    "search", "catalog", "host", "policy", "run",    "resize", "snapshot", "merge",
-    "rebase", "key",     "sign", "verify", "rights", "clone",  NULL,
+    "resize", "snapshot", "merge", "rebase", "key", "sign", "verify", "rights", "clone", NULL,
 };

@@ -67,6 +67,29 @@ enum tool_option_id {
 	OPT_ZERO_SCAN,
 	OPT_FREE_SPACE,
 	OPT_QGA,
+	OPT_MAX_LATENCY,
+	OPT_LAYOUT,
+	OPT_POLICY,
+	OPT_OVERRIDE,
+	OPT_HOST,
+	OPT_ACTION,
+	OPT_AT,
+	OPT_SAVE,
+	OPT_VERBOSE,
+	OPT_CATALOG,
+	OPT_SORT,
+	OPT_PRINT0,
+	OPT_EXEC,
+	OPT_ONE_FS,
+	OPT_EXCLUDE,
+	OPT_TIMEOUT,
+	OPT_XPATH,
+	OPT_JOBS,
+	OPT_RETRY,
+	OPT_PRINT,
+	OPT_DISK,
+	OPT_NETWORK,
+	OPT_ACCEL,
 	N_TOOL_OPTIONS
 };
 
@@ -77,6 +100,9 @@ enum tool_value {
 	VALUE_FILE,    /**< a file name */
 	VALUE_FOLDER,  /**< a folder */
 	VALUE_FOLDERS, /**< a folder; may be given more than once */
+	VALUE_GLOBS,   /**< anything; may be given more than once: `excludes` */
+	VALUE_PAIRS,   /**< NAME=VALUE; may be given more than once: `pairs` */
+	VALUE_COMMAND, /**< all words that follow are a command: `exec` */
 	VALUE_CHOICE,  /**< one of `arg`, which reads "a|b|c" */
 	VALUE_SIZE,    /**< bytes, with SIZE syntax */
 	VALUE_NUMBER,  /**< a plain number > 0 */
@@ -138,6 +164,12 @@ struct tool_args {
 	uint8_t uuid[16];                 /**< of --uuid */
 	const char **parent_roots;
 	size_t n_parent_roots;
+	const char **excludes; /**< of --exclude */
+	size_t n_excludes;
+	const char **pairs; /**< of --network */
+	size_t n_pairs;
+	char **exec; /**< of --exec; NULL: not given */
+	int n_exec;
 	char **operands;
 	int n_operands;
 };
@@ -192,5 +224,17 @@ int cmd_meta_attach(const struct tool_args *args);
 int cmd_meta_extract(const struct tool_args *args);
 int cmd_meta_scan(const struct tool_args *args);
 int cmd_meta_diff(const struct tool_args *args);
+int cmd_search(const struct tool_args *args);
+int cmd_host(const struct tool_args *args);
+int cmd_run(const struct tool_args *args);
+int cmd_catalog_sync(const struct tool_args *args);
+int cmd_catalog_status(const struct tool_args *args);
+int cmd_catalog_prune(const struct tool_args *args);
+int cmd_host(const struct tool_args *args);
+int cmd_run(const struct tool_args *args);
+int cmd_policy_check(const struct tool_args *args);
+int cmd_policy_explain(const struct tool_args *args);
+int cmd_policy_test(const struct tool_args *args);
+int cmd_policy_list(const struct tool_args *args);
 
 #endif

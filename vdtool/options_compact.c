@@ -4,6 +4,7 @@
 
 const struct tool_option tool_compact_options[] = {
     COMPACT_HOW,
+    COMPACT_GUEST,
     {OPT_FREE_SPACE, 0, VALUE_NONE, "free-space", NULL,
      "also what clean file systems on the disk call free",
      "Changes what the disk reads there: to zero. Only while nobody else has the image, and never "
@@ -15,6 +16,7 @@ const struct tool_option tool_compact_options[] = {
     PARENT_ROOT,
     SIDECAR,
     ACTOR,
+    POLICED,
     SOURCE_FORMAT(0),
     PROGRESS,
     JSON,

@@ -4,7 +4,7 @@
 
 /* What every command on an image's metadata takes. */
 #define READING SIDECAR, SOURCE_FORMAT(0), JSON, QUIET, HELP
-#define EDITING ACTOR, READING
+#define EDITING ACTOR, POLICED, READING
 #define KIND                                                                                       \
 	{                                                                                          \
 		OPT_KIND, 0, VALUE_CHOICE, "kind", "configuration|state|none",                     \
@@ -45,7 +45,9 @@ static const struct tool_option attach_options[] = {
     EDITING,
     END,
 };
-static const struct tool_option extract_options[] = {FORCE, READING, END};
+static const struct tool_option strip_options[] = {POLICED, READING, END};
+static const struct tool_option export_options[] = {POLICED, READING, END};
+static const struct tool_option extract_options[] = {FORCE, POLICED, READING, END};
 static const struct tool_option scan_options[] = {
     {OPT_FILES, 0, VALUE_NONE, "files", NULL, "also attach an index of all files", NULL},
     {OPT_DIGESTS, 0, VALUE_NONE, "digests", NULL, "with --files: SHA-256 of each regular file",
@@ -92,7 +94,7 @@ const struct tool_command tool_meta_verbs[] = {
     VERB("export", "IMAGE DIR", 2, 2, "write everything to a folder",
 	 "Makes DIR with a file for each document and each attachment, the history as JSON, and "
 	 "manifest.json, which says what is what. DIR must not exist.",
-	 reading_options, cmd_meta_export),
+	 export_options, cmd_meta_export),
     VERB("import", "IMAGE DIR", 2, 2, "take in what meta export wrote",
 	 "Stores the documents and attachments that DIR/manifest.json names; a file that was "
 	 "changed since the export is refused. Others in the image stay. The history isn't taken "
@@ -102,7 +104,7 @@ const struct tool_command tool_meta_verbs[] = {
     VERB("strip", "IMAGE...", 1, -1, "remove all metadata of ours, with the history",
 	 "Items of other programs stay. For programs that refuse images with items that they don't "
 	 "know.",
-	 reading_options, cmd_meta_strip),
+	 strip_options, cmd_meta_strip),
     VERB("attach", "IMAGE FILE", 2, 2, "store a file in the image",
 	 "- is standard input. A libvirt domain XML also fills the fields of hardware and network. "
 	 "A file that looks like it holds a private key is stored with a warning.",

@@ -9,6 +9,7 @@ const struct tool_option tool_mount_options[] = {
     {OPT_FOREGROUND, 'f', VALUE_NONE, "foreground", NULL, "stay in the foreground", NULL},
     SOURCE_FORMAT(0),
     PARENT_ROOT,
+    POLICED,
     QUIET,
     HELP,
     END,
@@ -23,5 +24,5 @@ const struct tool_option tool_umount_options[] = {
 };
 
 const struct tool_option tool_ctl_options[] = {
-    COMPACT_HOW, PROGRESS, JSON, QUIET, HELP, END,
+    COMPACT_HOW, COMPACT_GUEST, OVERRIDE, PROGRESS, JSON, QUIET, HELP, END,
 };

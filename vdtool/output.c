@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "output.h"
+#include "policed.h"
 
 bool tool_is_quiet;
 struct vd_error tool_last_error = VD_ERROR_INIT;
@@ -142,6 +143,7 @@ int tool_fail(const char *image, const struct vd_error *err)
 		text += n + 2;
 	tool_last_error = *err;
 	say_line("", image, text);
+	tool_policed_hint(image, err);
 	return tool_exit_for(err->code);
 }
 

@@ -157,12 +157,22 @@ static bool parse_number(const char *text, int base, uint64_t max, uint64_t *num
 	return true;
 }
 
+/** One more of those that may be given more than once. */
+static const char *add_text(const char ***list, size_t *n, const char *text)
+{
+	const char **more = realloc(*list, (*n + 1) * sizeof(*more));
+
+	if (!more)
+		return "out of memory";
+	*list = more;
+	more[(*n)++] = text;
+	return NULL;
+}
+
 /** What is wrong with the argument of `option`, or NULL; keeps its value. */
 static const char *take_value(struct tool_args *args, const struct tool_option *option,
 			      const char *text)
 {
-	const char **roots;
-
 	switch (option->value) {
 	case VALUE_SIZE:
 		return tool_size_parse(text, &args->number[option->id]);
@@ -180,12 +190,13 @@ static const char *take_value(struct tool_args *args, const struct tool_option *
 	case VALUE_UUID:
 		return parse_uuid(text, args->uuid) ? NULL : "not a UUID";
 	case VALUE_FOLDERS:
-		roots = realloc(args->parent_roots, (args->n_parent_roots + 1) * sizeof(*roots));
-		if (!roots)
-			return "out of memory";
-		args->parent_roots = roots;
-		args->parent_roots[args->n_parent_roots++] = text;
-		return NULL;
+		return add_text(&args->parent_roots, &args->n_parent_roots, text);
+	case VALUE_GLOBS:
+		return add_text(&args->excludes, &args->n_excludes, text);
+	case VALUE_PAIRS:
+		if (!strchr(text, '=') || text[0] == '=')
+			return "not of the form NAME=VALUE";
+		return add_text(&args->pairs, &args->n_pairs, text);
 	default:
 		return NULL;
 	}
@@ -249,6 +260,29 @@ static int check_operands(const struct tool_args *args)
 	return TOOL_DONE;
 }
 
+/** A command and its words are the end of the line, up to a ";" if there is one. Returns how many
+ *  words are ours. */
+static int take_command(struct tool_args *args, const struct tool_command *command, int argc,
+			char **argv)
+{
+	const struct tool_option *o = command->options;
+	int i = 1;
+
+	while (o->name && o->value != VALUE_COMMAND)
+		o++;
+	for (; o->name && i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strncmp(argv[i], "--", 2) != 0 || strcmp(argv[i] + 2, o->name) != 0)
+			continue;
+		args->is_set[o->id] = true;
+		args->exec = argv + i + 1;
+		args->n_exec = argc - i - 1;
+		if (args->n_exec && strcmp(argv[argc - 1], ";") == 0)
+			args->n_exec--;
+		return i;
+	}
+	return argc;
+}
+
 int tool_args_parse(struct tool_args *args, const struct tool_command *command, int argc,
 		    char **argv)
 {
@@ -258,6 +292,7 @@ int tool_args_parse(struct tool_args *args, const struct tool_command *command, 
 
 	memset(args, 0, sizeof(*args));
 	args->command = command;
+	argc = take_command(args, command, argc, argv);
 	fill_getopt(command, longs, letters);
 	optind = 0; /* glibc: start over */
 	opterr = 0;
@@ -291,4 +326,8 @@ void tool_args_free(struct tool_args *args)
 {
 	free(args->parent_roots);
 	args->parent_roots = NULL;
+	free(args->excludes);
+	args->excludes = NULL;
+	free(args->pairs);
+	args->pairs = NULL;
 }

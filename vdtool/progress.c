@@ -86,10 +86,55 @@ void tool_progress_update(struct tool_progress *progress, uint64_t done)
 	show(progress, done, now - progress->start);
 }
 
-void tool_progress_end(struct tool_progress *progress)
+/** Is it time to say something? A bar is only for what takes more than a second. */
+static bool is_due(const struct tool_progress *progress, double now)
+{
+	double pause = progress->mode == PROGRESS_BAR    ? 0.1
+		       : progress->mode == PROGRESS_JSON ? 0.5
+							 : 2.0;
+
+	if (progress->mode == PROGRESS_BAR && now - progress->start < 1.0)
+		return false;
+	return now - progress->last >= pause;
+}
+
+void tool_progress_count(struct tool_progress *progress, uint64_t done, const char *unit,
+			 const char *what)
+{
+	double now, elapsed;
+
+	if (progress->mode == PROGRESS_NONE || done % 16)
+		return;
+	now = tool_now();
+	if (!is_due(progress, now))
+		return;
+	progress->last = now;
+	elapsed = now - progress->start;
+	if (progress->mode == PROGRESS_JSON) {
+		fprintf(stderr,
+			"{\"progress\":\"%s\",\"done\":%" PRIu64
+			",\"unit\":\"%s\",\"seconds\":%.3f}\n",
+			progress->verb, done, unit, elapsed);
+	} else if (progress->mode == PROGRESS_BAR) {
+		fprintf(stderr, "\r%" PRIu64 " %s, %s  %.0f/s\033[K", done, unit, what,
+			(double)done / elapsed);
+		fflush(stderr);
+		progress->is_shown = true;
+	} else {
+		fprintf(stderr, "vdtool: %s: %" PRIu64 " %s, %s, %.0f/s\n", progress->verb, done,
+			unit, what, (double)done / elapsed);
+	}
+}
+
+void tool_progress_clear(struct tool_progress *progress)
 {
 	if (progress->is_shown)
 		fputs("\r\033[K", stderr);
 	progress->is_shown = false;
+}
+
+void tool_progress_end(struct tool_progress *progress)
+{
+	tool_progress_clear(progress);
 	progress->mode = PROGRESS_NONE;
 }

@@ -21,6 +21,11 @@ struct tool_progress {
 void tool_progress_begin(struct tool_progress *progress, const struct tool_args *args,
 			 const char *verb, uint64_t total);
 void tool_progress_update(struct tool_progress *progress, uint64_t done);
+/** So many of what nobody can count before: "1204 images, WHAT". */
+void tool_progress_count(struct tool_progress *progress, uint64_t done, const char *unit,
+			 const char *what);
+/** Take the bar away, before something else is printed on stderr. */
+void tool_progress_clear(struct tool_progress *progress);
 /** Clears the bar. Before anything else is printed, and at the end. */
 void tool_progress_end(struct tool_progress *progress);
 

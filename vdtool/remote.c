@@ -19,6 +19,8 @@ void tool_remote_sign(json_t *request, const char *parameters, const struct tool
 	control_set_text(request, "operation", args->command->name);
 	control_set_text(request, "parameters", parameters);
 	control_set_text(request, "tool", "vdtool " VD_VERSION);
+	if (args->is_set[OPT_OVERRIDE])
+		control_set_text(request, "override", args->text[OPT_OVERRIDE]);
 	if (args->is_set[OPT_ACTOR])
 		control_set_text(request, "actor", args->text[OPT_ACTOR]);
 }

@@ -28,7 +28,7 @@ bool tool_remote_strip(const char *path, const struct tool_args *args, int *rc,
 /** What tool_remote_set is made of: op "set", "add", "remove" (value NULL: all) of a field,
  *  "drop" of a document, named by `value`. */
 json_t *tool_remote_edit(const char *op, const char *field, const char *value);
-/** What the history will say of a request: operation, parameters, tool, actor. */
+/** What the history will say of a request: operation, parameters, tool, actor; and --override. */
 void tool_remote_sign(json_t *request, const char *parameters, const struct tool_args *args);
 /** Where the lock says that it is in use but nobody here has it: say so in *err. */
 void tool_remote_explain(const char *path, struct vd_error *err);

@@ -20,6 +20,9 @@ struct search_hit {
 	const char *path;
 	const struct vd_fact *facts; /**< that made terms true, without doubles */
 	size_t n_facts;
+	const struct vd_fact_run *runs; /**< all that is known of the image: what --format and
+					  --sort pick from */
+	size_t n_runs;
 };
 /** A non-zero answer ends the search. Called by one thread at a time. */
 typedef int (*search_hit_fn)(void *user, const struct search_hit *hit);
@@ -31,6 +34,8 @@ struct search_stats {
 	uint64_t n_skipped;  /**< couldn't be read; told on stderr */
 	uint64_t n_no_index; /**< were asked for a file and have no file index */
 	bool is_stopped;     /**< by a hit's answer or a signal */
+	bool has_hung; /**< the file system holds threads of ours: the process must end without
+			  freeing what they may still look at */
 };
 
 /** What is searched for, and where. */

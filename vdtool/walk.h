@@ -17,6 +17,8 @@ struct walk_opts {
 	const char *const *excludes; /**< globs: of the whole path, or of the last part if there is
 					no slash in them */
 	size_t n_excludes;
+	uint64_t *n_seen; /**< NULL, or counted up (atomically) with each thing that is looked at,
+			      for those who watch that the walk goes on */
 };
 /** An image. Valid during the call. */
 struct walk_image {

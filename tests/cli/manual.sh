@@ -15,6 +15,9 @@ subs=(create inspect check map convert compare read write discard bench tag log 
 for verb in get set remove list edit validate export import strip attach extract scan diff; do
 	subs+=("meta $verb")
 done
+for verb in check explain test list; do
+	subs+=("policy $verb")
+done
 for sub in "${subs[@]}"; do
 	# shellcheck disable=SC2086
 	grep -q "^.SS vdtool $sub " vdtool.1 || fail "man page lacks $sub"

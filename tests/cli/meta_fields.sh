@@ -10,10 +10,13 @@ need jq
 expect 0 "$V" fields
 grep -qE '^hardware\.memory +size +hardware ' out || fail "hardware.memory isn't listed"
 grep -qE '^tag +text +tags ' out || fail "tag isn't listed"
+grep -qE '^image\.name +text +\(image\) ' out || fail "image.name isn't listed"
+grep -qE '^host\.cpu\.feature +text +\(host\) ' out || fail "host.cpu.feature isn't listed"
 expect 0 "$V" fields validity
 [ "$(grep -cE ' validity ' out)" = "$(($(wc -l <out) - 1))" ] || fail "fields of one category"
 expect 0 "$V" fields --json
 json 'length == 1 and (.[0].fields | length) > 50'
+json '.[0].fields[] | select(.name == "image.virtual-size") | .type == "size" and .category == null'
 json '.[0].fields[] | select(.name == "expires") | .type == "time" and .category == "validity"'
 expect 1 "$V" fields no.such
 says "no such field"

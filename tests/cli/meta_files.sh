@@ -23,7 +23,7 @@ json '[.[0].records[] | select(.type == "attachment") | .name] | sort == ["empty
 json '.[0].records[] | select(.name == "site.yaml") | .media_type == "application/yaml" and .length == 11'
 json '.[0].records[] | select(.name == "etc/deep/site.yaml") | .media_type == "text/x-site"'
 json '.[0].records[] | select(.name == "numbers.txt") | .stored_length < .length'
-expect 0 "$V" meta get a.vhdx file
+expect 0 "$V" meta get a.vhdx configuration.file
 grep -qx site.yaml out || fail "the document configuration doesn't name it"
 expect 0 "$V" meta get a.vhdx state.file
 [ "$(cat out)" = saved ] || fail "the document state doesn't name it"
@@ -80,7 +80,7 @@ shows "out%20side/huge\""
 printf -- '-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n' >id_test
 expect 0 "$V" meta attach --kind none a.vhdx id_test
 says "private key"
-expect 0 "$V" meta get a.vhdx file
+expect 0 "$V" meta get a.vhdx configuration.file
 if grep -qx id_test out; then fail "--kind none is named by a document"; fi
 
 # ---- a libvirt domain fills hardware and network

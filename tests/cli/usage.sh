@@ -58,6 +58,18 @@ for verb in get set remove list edit validate export import strip attach extract
 	expect 2 "$V" meta $verb --no-such-option x y
 done
 expect 2 "$V" help meta frobnicate
+grep -q "^  policy " help || fail "--help lacks policy"
+expect 0 "$V" policy --help
+fits_screen "policy --help"
+cp out verbs
+for verb in check explain test list; do
+	grep -q "^  $verb " verbs || fail "policy --help lacks $verb"
+	expect 0 "$V" policy $verb --help
+	fits_screen "policy $verb --help"
+	shows "Usage: vdtool policy $verb "
+	expect 2 "$V" policy $verb --no-such-option x y
+	[ $verb = list ] || expect 2 "$V" policy $verb
+done
 
 expect 2 "$V"
 expect 2 "$V" frobnicate

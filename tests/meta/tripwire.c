@@ -5,9 +5,10 @@
  *   tripwire FOLDER MOUNTPOINT RULES LOG      in the foreground, until it is unmounted
  *
  * RULES has a line "NAME OFFSET LENGTH" for each range that nobody may read; a read that touches
- * one fails with EIO. LOG gets a line "read NAME OFFSET LENGTH" or "trip NAME OFFSET LENGTH" for
- * each. Nothing can be written. Reads arrive as they were asked for (direct I/O, no read-ahead);
- * what a mapping of a file touches arrives too.
+ * one fails with EIO. With "!" before NAME it is never answered instead (LOG: "hang"). LOG gets a
+ * line "read NAME OFFSET LENGTH" or "trip NAME OFFSET LENGTH" for each. Nothing can be written.
+ * Reads arrive as they were asked for (direct I/O, no read-ahead); what a mapping of a file touches
+ * arrives too.
  */
 #define FUSE_USE_VERSION 34
 #include <dirent.h>
@@ -27,21 +28,22 @@
 struct wire {
 	char name[256];
 	uint64_t from, len;
+	bool hangs;
 };
 
 static struct wire wires[N_WIRES];
 static size_t n_wires;
 static int folder, log_fd;
 
-static bool is_tripped(const char *name, uint64_t from, uint64_t len)
+static const struct wire *find_wire(const char *name, uint64_t from, uint64_t len)
 {
 	for (size_t i = 0; i < n_wires; i++) {
 		const struct wire *w = &wires[i];
 
 		if (!strcmp(w->name, name) && from < w->from + w->len && w->from < from + len)
-			return true;
+			return w;
 	}
-	return false;
+	return NULL;
 }
 
 static int trip_getattr(const char *path, struct stat *st, struct fuse_file_info *file)
@@ -90,14 +92,19 @@ static int trip_release(const char *path, struct fuse_file_info *file)
 static int trip_read(const char *path, char *buf, size_t len, off_t offset,
 		     struct fuse_file_info *file)
 {
-	bool trips = is_tripped(path + 1, (uint64_t)offset, len);
+	const struct wire *wire = find_wire(path + 1, (uint64_t)offset, len);
 	ssize_t n;
 
 	/* One line by one write: nothing stays in memory if this ends. */
-	if (dprintf(log_fd, "%s %s %jd %zu\n", trips ? "trip" : "read", path + 1, (intmax_t)offset,
-		    len) < 0)
+	if (dprintf(log_fd, "%s %s %jd %zu\n",
+		    !wire         ? "read"
+		    : wire->hangs ? "hang"
+				  : "trip",
+		    path + 1, (intmax_t)offset, len) < 0)
 		return -EIO;
-	if (trips)
+	while (wire && wire->hangs)
+		pause();
+	if (wire)
 		return -EIO;
 	n = pread((int)file->fh, buf, len, offset);
 	return n < 0 ? -errno : (int)n;
@@ -121,6 +128,9 @@ static int read_rules(const char *path)
 		return -1;
 	while (n == 3 && n_wires < N_WIRES) {
 		n = fscanf(f, "%255s %" SCNu64 " %" SCNu64, w.name, &w.from, &w.len);
+		w.hangs = n == 3 && w.name[0] == '!';
+		if (w.hangs)
+			memmove(w.name, w.name + 1, strlen(w.name));
 		if (n == 3)
 			wires[n_wires++] = w;
 	}
