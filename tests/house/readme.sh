@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# The demo works, the README's tour is what it prints, and its session with a mount what that prints.
+# The demos work, and the README's tours are what they print.
 set -eu
 
 "$TOP/tests/demo.sh" >demo || { cat demo; exit 1; }
 export DEMO_OUTPUT=$T/demo
+"$TOP/tests/demo_search.sh" >search || { cat search; exit 1; }
+export DEMO_SEARCH_OUTPUT=$T/search
 code=0
 "$TOP/tests/demo_mount.sh" >mount || code=$?
 [ $code = 0 ] || cat mount
@@ -22,4 +24,5 @@ is_noticed()
 	grep -q 'README.md (<) and this run (>) differ' out
 }
 is_noticed 's/Images are identical/Images are alike/'
+is_noticed 's/rule production-is-patched/rule production-is-fine/'
 [ $code = 77 ] || is_noticed 's/the same files/other files/'
