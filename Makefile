@@ -188,7 +188,7 @@ test: deps
 	+@$(again) all test-programs $(if $(T),,variant-programs)
 	@B=$(abspath $(B)) tests/run $(if $(T),$(T),--sanitized)
 
-## test-long: 100,000 power cuts, 20 minutes of random lives, kill -9 a hundred times, fuzzing with planted bugs
+## test-long: 100,000 power cuts, 20 minutes of random lives, kill -9 a hundred times, 20,000 random queries, fuzzing
 test-long: deps
 	+@$(again) all test-programs
 	@B=$(abspath $(B)) VD_CRASH_STATES=100000 VD_LIFECYCLE_SECONDS=1200 \

@@ -8,3 +8,10 @@ $(B)/tests/search/generate_images: private libs := $(corpus_obj) $(meta_lib) $(l
 $(B)/tests/search/naive $(B)/tests/search/random_query: $(naive_obj)
 $(B)/tests/search/naive $(B)/tests/search/random_query: private libs := $(naive_obj) -lutf8proc $(libs)
 -include $(corpus_obj:.o=.d) $(naive_obj:.o=.d)
+
+# The long versions: 20,000 random queries, all golden sets of the catalog.
+.PHONY: search-long
+test-long: search-long
+search-long: deps
+	+@$(again) all test-programs
+	@B=$(abspath $(B)) VD_LONG=1 VD_TEST_TIMEOUT=14400 tests/run search/random_queries search/golden_catalog
