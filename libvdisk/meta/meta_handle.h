@@ -187,8 +187,8 @@ int meta_settle_history(struct vd_meta *meta, struct vd_error *err);
 int meta_place(struct vd_meta *meta, struct vd_error *err);
 /** Open the sidecar to look at; no error if there is none. */
 int meta_open_sidecar(struct vd_meta *meta, struct vd_error *err);
-/** Compare the subject with the image; sets meta->mismatch. */
-void meta_check_subject(struct vd_meta *meta);
+/** Compare the subject with the image; sets meta->mismatch. VD_ENOMEM: it isn't known. */
+int meta_check_subject(struct vd_meta *meta, struct vd_error *err);
 /** Put the subject in, if it isn't there as it should be. */
 int meta_settle_subject(struct vd_meta *meta, struct vd_error *err);
 /** Open the sidecar for a commit, locked. *disk NULL: there is none yet. */

@@ -452,7 +452,7 @@ bool meta_look_again(struct vd_meta *meta)
 
 int meta_load(struct vd_meta *meta, struct vd_error *err)
 {
-	int ret = 0;
+	int ret = 0, subject;
 
 	do {
 		struct loading ld = {.meta = meta};
@@ -472,7 +472,8 @@ int meta_load(struct vd_meta *meta, struct vd_error *err)
 		ret = load_items(&ld, err);
 		vd_free(ld.is_claimed);
 	} while (!ret && has_damage(meta) && meta_look_again(meta));
+	subject = meta_check_subject(meta, ret ? NULL : err);
+	ret = ret ? ret : subject;
 	meta->is_partial = ret;
-	meta_check_subject(meta);
 	return ret;
 }

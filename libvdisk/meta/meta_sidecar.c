@@ -43,6 +43,9 @@ static int subject_path(const struct vd_meta *meta, char **out, struct vd_error 
 		ret = vd_io_real_path(path, &real, NULL);
 		if (!ret)
 			ret = vd_io_real_path(folder, &folder_real, NULL);
+		/* Beside the link there would be none. */
+		if (ret == VD_ENOMEM)
+			return vd_no_memory(err, strlen(path), "a path");
 		n = folder_real ? strlen(folder_real) : 0;
 		if (!ret && (size_t)(base_of(real) - real) - 1 == (n > 1 ? n : 0) &&
 		    !strncmp(real, folder_real, n) && !strcmp(base_of(real), base))
@@ -201,12 +204,15 @@ static bool find_line(const char *text, const char *key, char *line, size_t size
 	return false;
 }
 
-static void set_mismatch(struct vd_meta *meta, const char *text)
+static int set_mismatch(struct vd_meta *meta, const char *text, struct vd_error *err)
 {
 	meta->mismatch = vd_strdup(text);
+	/* Not to know of it would let it pass for the image's own. */
+	return meta->mismatch ? 0 : vd_no_memory(err, strlen(text), "a message");
 }
 
-static void compare_subject(struct vd_meta *meta, const char *stored, const char *current)
+static int compare_subject(struct vd_meta *meta, const char *stored, const char *current,
+			   struct vd_error *err)
 {
 	static const char *const keys[] = {"name: ", "format: ", "size: "};
 	static const char *const names[] = {"called", "of format", "of bytes"};
@@ -214,8 +220,8 @@ static void compare_subject(struct vd_meta *meta, const char *stored, const char
 
 	for (size_t i = 0; i < 3; i++) {
 		if (!find_line(stored, keys[i], was, sizeof(was))) {
-			set_mismatch(meta, "the sidecar doesn't say which image it belongs to");
-			return;
+			return set_mismatch(
+			    meta, "the sidecar doesn't say which image it belongs to", err);
 		}
 		if (!find_line(current, keys[i], is, sizeof(is)) || !strcmp(was, is))
 			continue;
@@ -223,26 +229,30 @@ static void compare_subject(struct vd_meta *meta, const char *stored, const char
 			 "the sidecar was made for an image %s %s, this one is "
 			 "%s %s",
 			 names[i], was, names[i], is);
-		set_mismatch(meta, text);
-		return;
+		return set_mismatch(meta, text, err);
 	}
+	return 0;
 }
 
-void meta_check_subject(struct vd_meta *meta)
+int meta_check_subject(struct vd_meta *meta, struct vd_error *err)
 {
 	struct meta_record *r = meta_find(meta, VD_RECORD_SUBJECT, "subject", "");
 	VD_AUTO_FREE uint8_t *raw = NULL;
 	char current[2048];
 	size_t len;
+	int ret;
 
 	vd_free(meta->mismatch);
 	meta->mismatch = NULL;
 	if (meta->place != VD_META_SIDECAR || !meta->own)
-		return;
-	if (!r || !r->is_stored || meta_read_record(meta, r, &raw, &len, NULL))
-		set_mismatch(meta, "the sidecar doesn't say which image it belongs to");
-	else if (!write_subject(meta, current, sizeof(current), NULL))
-		compare_subject(meta, (const char *)raw, current);
+		return 0;
+	ret = r && r->is_stored ? meta_read_record(meta, r, &raw, &len, err) : VD_ENOENT;
+	if (ret == VD_ENOMEM)
+		return ret;
+	if (ret)
+		return set_mismatch(meta, "the sidecar doesn't say which image it belongs to", err);
+	ret = write_subject(meta, current, sizeof(current), err);
+	return ret ? ret : compare_subject(meta, (const char *)raw, current, err);
 }
 
 int meta_settle_subject(struct vd_meta *meta, struct vd_error *err)
