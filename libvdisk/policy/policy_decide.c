@@ -56,6 +56,20 @@ static int fail(struct policy_verdict *verdict, const struct vd_error *why, stru
 	return 0;
 }
 
+/** Facts of a damaged document are missing, and what is allowed because they are mustn't be; unless
+ *  the rule says what it makes of damage. */
+static bool is_unsure(const struct policy_rule *rule, const struct vd_policy_input *input)
+{
+	const struct vd_query_node *root = vd_query_root(rule->query);
+	const char *damaged = policy_fact_value(input->image, "metadata.damaged");
+
+	return (rule->view.effect == VD_EFFECT_ALLOW ||
+		(rule->view.effect == VD_EFFECT_READ_ONLY && !vd_purpose_writes(input->action))) &&
+	       damaged && strcmp(damaged, "true") == 0 &&
+	       policy_query_rests_on_absence(root, false) &&
+	       !policy_query_asks(root, "metadata.damaged");
+}
+
 static int ask_query(const struct policy_rule *rule, const struct vd_policy_input *input,
 		     struct policy_verdict *verdict, struct vd_error *err)
 {
@@ -78,6 +92,11 @@ static int ask_query(const struct policy_rule *rule, const struct vd_policy_inpu
 	if (ret)
 		return fail(verdict, &own, err);
 	verdict->outcome = answer.is_match ? VD_RULE_MET : VD_RULE_NOT_MET;
+	if (answer.is_match && is_unsure(rule, input)) {
+		verdict->outcome = VD_RULE_FAILED;
+		policy_text_add(&verdict->detail, "it asks what isn't there, and metadata that is "
+						  "damaged could say so");
+	}
 	return 0;
 }
 

@@ -103,17 +103,19 @@ static void judge_features(struct judging *j)
 	for (size_t i = 0; i < j->entry->n; i++) {
 		const struct vd_fact *fact = j->entry->facts[i];
 
-		if (strcmp(fact->field, "hardware.cpu.feature") != 0 || n > FEATURES_TOLD ||
+		if (strcmp(fact->field, "hardware.cpu.feature") != 0 ||
 		    policy_cpu_has(j->input->host, fact->value))
 			continue;
 		if (n++ == 0) {
 			text = unmet(j, "cpu.feature");
 			policy_text_add(text, "the host lacks ");
 		} else {
-			policy_text_add(text, ", ");
+			if (n <= FEATURES_TOLD + 1)
+				policy_text_add(text, ", ");
 			j->n_unmet++;
 		}
-		policy_text_value(text, n > FEATURES_TOLD ? "..." : fact->value);
+		if (n <= FEATURES_TOLD + 1)
+			policy_text_value(text, n > FEATURES_TOLD ? "..." : fact->value);
 	}
 }
 

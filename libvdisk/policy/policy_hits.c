@@ -142,3 +142,40 @@ const char *policy_query_wrong(const struct vd_query_node *node)
 		wrong = policy_query_wrong(node->children[i]);
 	return wrong;
 }
+
+/** Of the documents, and not of the file, the host or the action. */
+static bool is_of_documents(const char *field)
+{
+	return strncmp(field, "host.", 5) != 0 && strncmp(field, "image.", 6) != 0 &&
+	       strncmp(field, "metadata.", 9) != 0 && strcmp(field, "action") != 0;
+}
+
+bool policy_query_rests_on_absence(const struct vd_query_node *node, bool is_negated)
+{
+	switch (node->kind) {
+	case VD_QUERY_NOT:
+		return policy_query_rests_on_absence(node->children[0], !is_negated);
+	case VD_QUERY_TERM:
+		return (is_negated || node->op == VD_QUERY_NE) && is_of_documents(node->field);
+	case VD_QUERY_ENTRY: /* an entry is there as a whole, or not at all */
+		return is_negated && is_of_documents(node->field);
+	case VD_QUERY_WORD:
+		return is_negated;
+	default:
+		break;
+	}
+	for (size_t i = 0; i < node->n_children; i++)
+		if (policy_query_rests_on_absence(node->children[i], is_negated))
+			return true;
+	return false;
+}
+
+bool policy_query_asks(const struct vd_query_node *node, const char *field)
+{
+	if (node->kind == VD_QUERY_TERM && strcmp(node->field, field) == 0)
+		return true;
+	for (size_t i = 0; i < node->n_children; i++)
+		if (policy_query_asks(node->children[i], field))
+			return true;
+	return false;
+}

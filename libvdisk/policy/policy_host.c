@@ -38,7 +38,8 @@ static bool is_within(const char *version, const char *min, const char *max,
 	return true;
 }
 
-/** "debian" stands for every debian12. */
+/** "debian" stands for every debian12; "rhel8" for every rhel8.9, but "debian1" for none of those.
+ */
 static bool is_os_of(const char *os, const char *id)
 {
 	size_t len = strlen(id);
@@ -47,6 +48,8 @@ static bool is_os_of(const char *os, const char *id)
 	if (policy_is_word(os, id))
 		return true;
 	if (len >= sizeof(start) || strlen(os) <= len)
+		return false;
+	if (len && id[len - 1] >= '0' && id[len - 1] <= '9' && os[len] != '.')
 		return false;
 	memcpy(start, os, len);
 	start[len] = '\0';

@@ -331,8 +331,12 @@ static int add_folder(struct loader *l, const char *dir)
 	struct vd_error own = VD_ERROR_INIT;
 	char **names = NULL;
 	size_t n = 0;
-	int ret = vd_io_list_folder(dir, POLICY_NAMES_MAX, &names, &n, &own);
+	int ret;
 
+	/* Somebody left it out, or a variable was empty: nobody meant "no rules". */
+	if (!*dir)
+		return spoil(l, "policy", 0, "the name of the folder of rules is empty");
+	ret = vd_io_list_folder(dir, POLICY_NAMES_MAX, &names, &n, &own);
 	if (ret == VD_ENOENT && own.sys_errno == ENOENT)
 		return 0;
 	if (ret)

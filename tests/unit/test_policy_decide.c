@@ -336,6 +336,47 @@ static void test_format(void **state)
 	judge_end(&j);
 }
 
+/* Facts of a damaged document are missing: what asks for their absence can't be told. */
+static void test_absence_of_what_is_damaged(void **state)
+{
+	static const struct {
+		const char *rule; /* that allows */
+		bool is_unsure;
+	} rows[] = {
+	    {RULE("a", "run", "allow", WHEN("NOT expires before now")), true},
+	    {RULE("a", "run", "allow", WHEN("tag:x AND NOT (title:* OR expires:*)")), true},
+	    {RULE("a", "run", "allow", WHEN("tag!=gold")), true},
+	    {RULE("a", "run", "allow", WHEN("NOT secret")), true},
+	    {RULE("a", "run", "allow", WHEN("NOT cve.open{severity:critical}")), true},
+	    {RULE("a", "run", "allow", WHEN("tag:x")), false},
+	    {RULE("a", "run", "allow", WHEN("NOT NOT tag:x")), false},
+	    {RULE("a", "run", "allow", WHEN("tag:x NOT host.arch:aarch64 NOT action:edit")), false},
+	    {RULE("a", "run", "allow", WHEN("NOT title:* AND metadata.damaged:true")), false},
+	    {RULE("a", "run", "allow", ""), false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (int is_damaged = 0; is_damaged < 2; is_damaged++) {
+			char text[512];
+			struct judge j;
+
+			snprintf(text, sizeof(text), POLICY("%s"), rows[i].rule);
+			judge_begin(&j, text);
+			says(j.document, "tag", "x", 0);
+			says(j.image, "metadata.damaged", is_damaged ? "true" : "false", 0);
+			if (is_damaged && rows[i].is_unsure) {
+				assert_denied(&j, "a");
+				assert_holds(j.decision->reason, "can't be evaluated");
+				assert_holds(j.decision->reason, "damaged");
+			} else if (is_damaged || !strstr(text, "damaged:true")) {
+				assert_decision(&j, true, "a");
+			}
+			judge_end(&j);
+		}
+	}
+}
+
 static struct {
 	long left;
 } memory;
@@ -407,6 +448,7 @@ int main(void)
 	    cmocka_unit_test(test_hostile_facts),
 	    cmocka_unit_test(test_many_hits),
 	    cmocka_unit_test(test_xpath),
+	    cmocka_unit_test(test_absence_of_what_is_damaged),
 	    cmocka_unit_test(test_extreme_times),
 	    cmocka_unit_test(test_arguments),
 	    cmocka_unit_test(test_format),

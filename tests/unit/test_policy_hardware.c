@@ -148,6 +148,30 @@ static void test_alternatives(void **state)
 	demand(&j, 11, "hardware.memory", "1073741824");
 	assert_allowed(&j);
 	judge_end(&j);
+
+	/* Each feature that is lacking counts, also those that aren't told. */
+	judge_begin(&j, NULL);
+	a_host(&j);
+	for (int i = 0; i < 20; i++) {
+		char feature[32];
+
+		snprintf(feature, sizeof(feature), "none%d", i);
+		demand(&j, 1, "hardware.cpu.feature", feature);
+	}
+	demand(&j, 2, "hardware.arch", "aarch64");
+	demand(&j, 2, "hardware.memory", "8589934592");
+	demand(&j, 2, "hardware.cpu.count", "8");
+	demand(&j, 2, "hardware.cpu.model", "EPYC");
+	demand(&j, 2, "hardware.gpu.count", "1");
+	for (int i = 0; i < 7; i++) {
+		char feature[32];
+
+		snprintf(feature, sizeof(feature), "other%d", i);
+		demand(&j, 2, "hardware.cpu.feature", feature);
+	}
+	assert_denied(&j, "builtin:hardware");
+	assert_holds(j.decision->nearest, "alternative 2, but for:\n");
+	judge_end(&j);
 }
 
 static void test_gpus(void **state)
@@ -198,6 +222,7 @@ static void test_host(void **state)
 	    {"os", "debian12", NULL, "12.4", "version is 12.5, newer than 12.4"},
 	    {"os", "debian11", NULL, NULL, "the host's OS is debian12"},
 	    {"os", "deb", NULL, NULL, "the host's OS is debian12"},
+	    {"os", "debian1", NULL, NULL, "the host's OS is debian12"},
 	    {"os", "winnt", NULL, NULL, "the host's OS is debian12"},
 	    {"hypervisor", "qemu", NULL, NULL, NULL},
 	    {"hypervisor", "QEMU", "7.2", "7.2.99", NULL},

@@ -180,6 +180,7 @@ static void test_faults_of_folders(void **state)
 	rules_write("rules.d", "file", "");
 	assert_broken(load("rules.d/file"), "rules.d/file: ");
 	assert_broken(load("rules.d/file/below"), "rules.d/file/below: ");
+	assert_broken(load(""), "the name of the folder of rules is empty");
 	/* Not the same as a folder that doesn't exist: somebody meant one to be there. */
 	assert_int_equal(symlink("not-mounted", "rules.d/link"), 0);
 	assert_broken(load("rules.d/link"), "rules.d/link: is a link that leads nowhere");

@@ -54,10 +54,10 @@ VD_API bool vd_purpose_asks(enum vd_purpose purpose);
 
 /**
  * Load the rules of a folder: its files *.xml in the order of their names (bytewise). `dir` NULL,
- * or a folder that doesn't exist: the built-in rules alone. *out is the caller's, to be given back
- * by vd_policy_free. A folder or file that can't be read or breaks the rules of docs/policy.md
- * gives a policy too, one that denies: vd_policy_fault says why. (So that nobody goes on without a
- * policy because loading it failed.) Errors: VD_ENOMEM, VD_EINVAL.
+ * or a folder that doesn't exist: the built-in rules alone; "" is a fault. *out is the caller's,
+ * to be given back by vd_policy_free. A folder or file that can't be read or breaks the rules of
+ * docs/policy.md gives a policy too, one that denies: vd_policy_fault says why. (So that nobody
+ * goes on without a policy because loading it failed.) Errors: VD_ENOMEM, VD_EINVAL.
  */
 VD_API int vd_policy_load(struct vd_policy **out, const char *dir, struct vd_error *err);
 /** NULL is allowed. */
