@@ -10,6 +10,7 @@
 #include "image.h"
 #include "metadata.h"
 #include "output.h"
+#include "policed.h"
 #include "progress.h"
 #include "remote.h"
 #include "tempfile.h"
@@ -118,6 +119,19 @@ static int run(struct vd_image *image, const char *path, const struct tool_args 
 	return TOOL_DONE;
 }
 
+/* Who has it asks by its rules; before that ours hold, as they do for an image that nobody has. */
+static int ask_here(const char *path, const struct tool_args *args)
+{
+	struct vd_error err = VD_ERROR_INIT;
+	struct vd_image *image = NULL;
+	int rc = tool_meta_look(&image, path, args, &err);
+
+	if (!rc)
+		rc = tool_policed_use(image, path, VD_PURPOSE_COMPACT, args, &err);
+	vd_image_close(image, NULL);
+	return rc ? tool_fail_image(path, &err) : TOOL_DONE;
+}
+
 /* Nobody who could be asked, or nothing that could be asked of him. */
 static int in_use(const char *path, const struct tool_args *args, struct vd_error *err)
 {
@@ -127,6 +141,11 @@ static int in_use(const char *path, const struct tool_args *args, struct vd_erro
 	if (!tool_remote_find(&peer, path, err)) {
 		tool_remote_explain(path, err);
 		return tool_fail_image(path, err);
+	}
+	exit_code = args->is_set[OPT_DRY_RUN] ? TOOL_DONE : ask_here(path, args);
+	if (exit_code) {
+		control_peer_close(&peer);
+		return exit_code;
 	}
 	if (args->is_set[OPT_FREE_SPACE]) {
 		vd_error_set(err, VD_EBUSY, 0, VD_NO_OFFSET,

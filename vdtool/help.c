@@ -77,32 +77,41 @@ static void print_verbs(const struct tool_command *command)
 	printf("\n`vdtool %s VERB --help` shows the operands and options of one.\n", command->name);
 }
 
+/** It has two lines: beside so long a name there is no room for the help. */
+static bool is_two_lines(const struct tool_option *o, const char *text, size_t width)
+{
+	return strlen(text) > width && 4 + strlen(text) + strlen(o->help) > SCREEN_WIDTH;
+}
+
 void tool_help_print_command(const struct tool_command *command)
 {
+	const struct tool_option *all = command->options;
 	char text[128];
-	size_t width = 0, n = 0;
+	size_t width = 0, n_lines = 0;
 
-	printf("Usage: vdtool %s %s%s\n", command->name, command->verbs ? "" : "[OPTIONS] ",
-	       command->operands);
-	while (command->options && command->options[n].name)
-		n++;
-	printf("%c%s.\n%s", command->summary[0] & ~0x20, command->summary + 1,
-	       n + 3 > SCREEN_HEIGHT ? "" : "\n");
-	if (command->verbs) {
-		print_verbs(command);
-		return;
-	}
-	for (const struct tool_option *o = command->options; o->name; o++) {
+	for (const struct tool_option *o = all; o && o->name; o++) {
 		format_option(o, text, sizeof(text));
 		if (strlen(text) > width && strlen(text) <= 32)
 			width = strlen(text);
 	}
-	for (const struct tool_option *o = command->options; o->name; o++) {
+	for (const struct tool_option *o = all; o && o->name; o++) {
 		format_option(o, text, sizeof(text));
-		if (strlen(text) > width && 4 + strlen(text) + strlen(o->help) <= SCREEN_WIDTH)
-			printf("  %s  %s\n", text, o->help);
-		else if (strlen(text) > width)
+		n_lines += is_two_lines(o, text, width) ? 2 : 1;
+	}
+	printf("Usage: vdtool %s %s%s\n", command->name, command->verbs ? "" : "[OPTIONS] ",
+	       command->operands);
+	printf("%c%s.\n%s", command->summary[0] & ~0x20, command->summary + 1,
+	       n_lines + 3 > SCREEN_HEIGHT ? "" : "\n");
+	if (command->verbs) {
+		print_verbs(command);
+		return;
+	}
+	for (const struct tool_option *o = all; o->name; o++) {
+		format_option(o, text, sizeof(text));
+		if (is_two_lines(o, text, width))
 			printf("  %s\n  %*s  %s\n", text, (int)width, "", o->help);
+		else if (strlen(text) > width)
+			printf("  %s  %s\n", text, o->help);
 		else
 			printf("  %-*s  %s\n", (int)width, text, o->help);
 	}
