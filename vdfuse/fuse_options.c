@@ -40,6 +40,16 @@ static char *keep(struct fuse_options *o, const char *text)
 	return kept[o->n_kept++] = strdup(text);
 }
 
+/** A text into `to`. What was said mustn't count as not said for want of memory. */
+static int keep_as(struct fuse_options *o, const char **to, const char *text)
+{
+	*to = keep(o, text);
+	if (*to)
+		return 0;
+	log_error("out of memory");
+	return 1;
+}
+
 static int add_parent_root(struct fuse_options *o, const char *text)
 {
 	char **roots = realloc(o->parent_roots, (o->n_parent_roots + 1) * sizeof(*roots));
@@ -104,15 +114,15 @@ static int take_value(struct fuse_options *o, const char *name, const char *valu
 	} else if (!strcmp(name, "parent-root") || !strcmp(name, "parent_root")) {
 		rc = add_parent_root(o, value);
 	} else if (!strcmp(name, "format")) {
-		o->format = keep(o, value);
+		rc = keep_as(o, &o->format, value);
 	} else if (!strcmp(name, "sidecar")) {
-		o->sidecar_dir = keep(o, value);
+		rc = keep_as(o, &o->sidecar_dir, value);
 	} else if (!strcmp(name, "policy")) {
-		o->policy_dir = keep(o, value);
+		rc = keep_as(o, &o->policy_dir, value);
 	} else if (!strcmp(name, "override")) {
-		o->override_reason = keep(o, value);
+		rc = keep_as(o, &o->override_reason, value);
 	} else if (!strcmp(name, "fsname")) {
-		o->source = keep(o, value);
+		rc = keep_as(o, &o->source, value);
 	} else if (!strncmp(name, "x-", 2) || !strncmp(name, "X-", 2) || !strcmp(name, "comment") ||
 		   !strcmp(name, "subtype")) {
 		return 0;
@@ -235,11 +245,11 @@ int fuse_options_parse(struct fuse_options *o, int argc, char **argv)
 		else if (c == 'P')
 			rc = add_parent_root(o, optarg);
 		else if (c == 'F')
-			o->format = keep(o, optarg);
+			rc = keep_as(o, &o->format, optarg);
 		else if (c == 'R')
-			o->policy_dir = keep(o, optarg);
+			rc = keep_as(o, &o->policy_dir, optarg);
 		else if (c == 'O')
-			o->override_reason = keep(o, optarg);
+			rc = keep_as(o, &o->override_reason, optarg);
 		else
 			rc = USAGE;
 	}
