@@ -224,7 +224,7 @@ static void test_copying(void **state)
 	metabox_look(&to);
 	assert_string_equal(metabox_get(&to, "tag"), "x|uncommitted|");
 	assert_string_equal(metabox_get(&to, "os.id"), "debian|");
-	assert_string_equal(metabox_get(&to, "file"), "a/b.bin|");
+	assert_string_equal(metabox_get(&to, "configuration.file"), "a/b.bin|");
 	assert_true(metabox_holds(&to, "a/b.bin", 2500000, 7));
 	assert_int_equal(vd_meta_read_history(to.meta, NULL, NULL, &n_broken, &to.err), VD_ENOENT);
 	metabox_edit(&to);
