@@ -63,6 +63,19 @@ struct dry_block {
 int dry_look(struct compaction *c, const struct vd_use_range *use, struct dry_block *block,
 	     struct vd_error *err);
 
+/* zero_scan.c: several blocks looked at on several processors. */
+struct scan_result {
+	struct dry_block block;
+	int code; /* 0, or why it couldn't be looked at */
+	struct vd_error err;
+};
+#define SCAN_BATCH 64u
+/** How many blocks to look at between two pauses; at most SCAN_BATCH. */
+size_t scan_batch_size(const struct compaction *c);
+/** Look at the blocks among `n` uses. */
+void scan_look(struct compaction *c, const struct vd_use_range *uses, size_t n,
+	       struct scan_result *results);
+
 /* pack.c: plan, move, cut. */
 int compact_pack(struct compaction *c, struct vd_error *err);
 

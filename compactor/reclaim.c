@@ -3,6 +3,8 @@
  * What can go without a look at the guest: blocks for which the host holds nothing, blocks and
  * parts of blocks that are zero, claims of blocks without content.
  */
+#include <stdlib.h>
+
 #include "compact.h"
 
 static bool is_dry(const struct compaction *c)
@@ -10,20 +12,22 @@ static bool is_dry(const struct compaction *c)
 	return c->opts.flags & VD_COMPACT_DRY_RUN;
 }
 
-static int look_only(struct compaction *c, struct vd_use_range *use, struct vd_error *err)
+static int look_only(struct compaction *c, struct vd_use_range *use, const struct scan_result *seen,
+		     struct vd_error *err)
 {
 	bool scans = c->opts.flags & VD_COMPACT_ZERO_SCAN;
-	struct dry_block block;
-	int ret;
+	struct dry_block block = seen->block;
 
 	if (dry_free_has(c, use->number)) {
 		c->result->freed_guest += use->length;
 		use->use = VD_USE_FREE;
 		return 0;
 	}
-	ret = dry_look(c, use, &block, err);
-	if (ret)
-		return ret;
+	if (seen->code) {
+		if (err)
+			*err = seen->err;
+		return seen->code;
+	}
 	block.is_hole |= dry_free_empties(c, use->number);
 	if (use->is_whole && block.is_hole)
 		c->result->dropped_hole += use->length;
@@ -45,10 +49,17 @@ static int excuse(struct compaction *c, int ret)
 	return 0;
 }
 
-static int reclaim_block(struct compaction *c, const struct vd_use_range *use, struct vd_error *err)
+/* A block in which the first look saw no zeros needs no second one. */
+static bool is_worth_it(const struct scan_result *seen)
+{
+	return seen->code || seen->block.is_zero || seen->block.n_punched;
+}
+
+static int reclaim_block(struct compaction *c, const struct vd_use_range *use,
+			 const struct scan_result *seen, struct vd_error *err)
 {
 	uint64_t n = 0;
-	bool scans = c->opts.flags & VD_COMPACT_ZERO_SCAN;
+	bool scans = c->opts.flags & VD_COMPACT_ZERO_SCAN && is_worth_it(seen);
 	int ret = 0;
 
 	if (use->is_whole) {
@@ -72,7 +83,8 @@ static int reclaim_block(struct compaction *c, const struct vd_use_range *use, s
 	return ret;
 }
 
-static int reclaim_one(struct compaction *c, struct vd_use_range *use, struct vd_error *err)
+static int reclaim_one(struct compaction *c, struct vd_use_range *use,
+		       const struct scan_result *seen, struct vd_error *err)
 {
 	uint64_t n = 0;
 	int ret;
@@ -81,7 +93,7 @@ static int reclaim_one(struct compaction *c, struct vd_use_range *use, struct vd
 	if (!c->space.can_drop)
 		return 0;
 	if (use->use == VD_USE_BLOCK)
-		return is_dry(c) ? look_only(c, use, err) : reclaim_block(c, use, err);
+		return is_dry(c) ? look_only(c, use, seen, err) : reclaim_block(c, use, seen, err);
 	if (use->use != VD_USE_ANCHOR)
 		return 0;
 	if (is_dry(c)) {
@@ -95,20 +107,37 @@ static int reclaim_one(struct compaction *c, struct vd_use_range *use, struct vd
 	return ret;
 }
 
+/* Some of the uses; in a dry run and for the zero scan with a first look at all of them. */
+static int reclaim_some(struct compaction *c, size_t first, size_t n, struct scan_result *seen,
+			struct vd_error *err)
+{
+	int ret = 0;
+
+	if (c->space.can_drop && (is_dry(c) || c->opts.flags & VD_COMPACT_ZERO_SCAN))
+		scan_look(c, &c->uses[first], n, seen);
+	for (size_t i = 0; i < n && !ret; i++) {
+		c->progress.done = first + i;
+		ret = (c->opts.flags & VD_COMPACT_ZERO_SCAN) || i == 0 ? compact_pause(c, err) : 0;
+		if (!ret)
+			ret = reclaim_one(c, &c->uses[first + i], &seen[i], err);
+	}
+	return ret;
+}
+
 int compact_reclaim(struct compaction *c, struct vd_error *err)
 {
-	int ret = compact_list(c, err);
+	struct scan_result *seen = calloc(SCAN_BATCH, sizeof(*seen));
+	int ret =
+	    seen ? compact_list(c, err)
+		 : vd_error_set(err, VD_ENOMEM, 0, VD_NO_OFFSET, "no memory to look at blocks");
+	size_t step = scan_batch_size(c);
 
 	c->progress.phase = c->opts.flags & VD_COMPACT_DRY_RUN ? "look" : "free";
 	c->progress.total = c->n_uses;
-	for (size_t i = 0; i < c->n_uses && !ret; i++) {
-		c->progress.done = i;
-		ret = i % 64 == 0 || (c->opts.flags & VD_COMPACT_ZERO_SCAN) ? compact_pause(c, err)
-									    : 0;
-		if (!ret)
-			ret = reclaim_one(c, &c->uses[i], err);
-	}
+	for (size_t i = 0; i < c->n_uses && !ret; i += step)
+		ret = reclaim_some(c, i, c->n_uses - i < step ? c->n_uses - i : step, seen, err);
 	if (!ret && !is_dry(c))
 		ret = vd_disk_flush(c->disk, err);
+	free(seen);
 	return ret;
 }
