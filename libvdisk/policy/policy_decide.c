@@ -56,17 +56,19 @@ static int fail(struct policy_verdict *verdict, const struct vd_error *why, stru
 	return 0;
 }
 
-/** Facts of a damaged document are missing, and what is allowed because they are mustn't be; unless
- *  the rule says what it makes of damage. */
-static bool is_unsure(const struct policy_rule *rule, const struct vd_policy_input *input)
+/** Facts of a damaged document are missing. What is allowed because they are mustn't be, and what
+ * is denied by them is denied; unless the rule says what it makes of damage. */
+static bool is_unsure(const struct policy_rule *rule, const struct vd_policy_input *input,
+		      bool is_match)
 {
 	const struct vd_query_node *root = vd_query_root(rule->query);
 	const char *damaged = policy_fact_value(input->image, "metadata.damaged");
+	bool allows =
+	    rule->view.effect == VD_EFFECT_ALLOW ||
+	    (rule->view.effect == VD_EFFECT_READ_ONLY && !vd_purpose_writes(input->action));
 
-	return (rule->view.effect == VD_EFFECT_ALLOW ||
-		(rule->view.effect == VD_EFFECT_READ_ONLY && !vd_purpose_writes(input->action))) &&
-	       damaged && strcmp(damaged, "true") == 0 &&
-	       policy_query_rests_on_absence(root, false) &&
+	return is_match == allows && damaged && strcmp(damaged, "true") == 0 &&
+	       policy_query_rests_on_absence(root, !is_match) &&
 	       !policy_query_asks(root, "metadata.damaged");
 }
 
@@ -92,10 +94,11 @@ static int ask_query(const struct policy_rule *rule, const struct vd_policy_inpu
 	if (ret)
 		return fail(verdict, &own, err);
 	verdict->outcome = answer.is_match ? VD_RULE_MET : VD_RULE_NOT_MET;
-	if (answer.is_match && is_unsure(rule, input)) {
+	if (is_unsure(rule, input, answer.is_match)) {
 		verdict->outcome = VD_RULE_FAILED;
-		policy_text_add(&verdict->detail, "it asks what isn't there, and metadata that is "
-						  "damaged could say so");
+		policy_text_add(
+		    &verdict->detail,
+		    "it asks what isn't there, and metadata that is damaged could say so");
 	}
 	return 0;
 }

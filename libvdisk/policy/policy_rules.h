@@ -76,7 +76,8 @@ int policy_load_text(struct vd_policy **out, const char *file, const char *bytes
 
 /** What the query asks that no policy is told, so that it would never be true; NULL: nothing. */
 const char *policy_query_wrong(const struct vd_query_node *node);
-/** Could more facts of documents make it false, where it is true? */
+/** Could more facts of documents make it false, where it is true? is_negated: the other way
+ *  round. A cautious answer. */
 bool policy_query_rests_on_absence(const struct vd_query_node *node, bool is_negated);
 bool policy_query_asks(const struct vd_query_node *node, const char *field);
 

@@ -336,6 +336,41 @@ static void test_format(void **state)
 	judge_end(&j);
 }
 
+/* And a rule that would deny because of what could stand in a damaged document does deny. */
+static void test_what_damage_could_hide(void **state)
+{
+	static const struct {
+		const char *rule; /* that denies */
+		bool is_unsure;
+	} rows[] = {
+	    {RULE("a", "convert", "deny", WHEN("tag:secret")), true},
+	    {RULE("a", "convert", "deny", WHEN("title:* AND NOT tag:x")), true},
+	    {RULE("a", "convert", "deny", WHEN("NOT tag:x")), false},
+	    {RULE("a", "convert", "deny", WHEN("host.arch:aarch64")), false},
+	    {RULE("a", "convert", "deny", WHEN("tag:secret AND metadata.damaged:false")), false},
+	    {RULE("a", "mount-rw", "deny", WHEN("tag:secret")), false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (int is_damaged = 0; is_damaged < 2; is_damaged++) {
+			char text[512];
+			struct judge j;
+
+			snprintf(text, sizeof(text), POLICY("%s"), rows[i].rule);
+			judge_begin(&j, text);
+			j.action = VD_PURPOSE_CONVERT;
+			says(j.document, "tag", "x", 0);
+			says(j.image, "metadata.damaged", is_damaged ? "true" : "false", 0);
+			if (is_damaged && rows[i].is_unsure)
+				assert_denied(&j, "a");
+			else
+				assert_allowed(&j);
+			judge_end(&j);
+		}
+	}
+}
+
 /* Facts of a damaged document are missing: what asks for their absence can't be told. */
 static void test_absence_of_what_is_damaged(void **state)
 {
@@ -449,6 +484,7 @@ int main(void)
 	    cmocka_unit_test(test_many_hits),
 	    cmocka_unit_test(test_xpath),
 	    cmocka_unit_test(test_absence_of_what_is_damaged),
+	    cmocka_unit_test(test_what_damage_could_hide),
 	    cmocka_unit_test(test_extreme_times),
 	    cmocka_unit_test(test_arguments),
 	    cmocka_unit_test(test_format),
