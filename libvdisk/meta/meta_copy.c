@@ -80,13 +80,21 @@ int vd_meta_copy(struct vd_meta *to, struct vd_meta *from, bool with_history, st
 	int ret = meta_check_writable(to, err);
 	struct meta_record *own = meta_find(to, VD_RECORD_HISTORY, "history", "");
 
+	/* Which documents hold values that can't be read? */
+	if (!ret && meta_derive(from, NULL) == VD_ENOMEM)
+		ret = vd_no_memory(err, 0, "facts");
 	for (size_t i = 0; !ret && i < from->n_records; i++) {
 		struct meta_record *r = from->records[i];
 		struct vd_error why = VD_ERROR_INIT;
 
 		ret = meta_settle_doc(from, r, err);
-		if (ret || !meta_is_there(r) || meta_is_damaged(r))
+		if (ret || !meta_is_there(r))
 			continue;
+		if (meta_is_damaged(r)) {
+			vd_message(VD_MESSAGE_WARNING, "metadata that isn't copied: %s: %s",
+				   r->kind, r->pub.damage_text ? r->pub.damage_text : "damaged");
+			continue;
+		}
 		if (r->pub.type == VD_RECORD_HISTORY &&
 		    (!with_history || (own && meta_is_there(own))))
 			continue;

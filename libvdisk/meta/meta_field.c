@@ -179,26 +179,35 @@ static int gather_value(void *user, const struct vd_field *field, const char *va
 
 static int gather_document(struct vd_meta *meta, struct meta_record *r, struct gathering *g)
 {
-	struct vd_error why = VD_ERROR_INIT;
+	struct vd_error why = VD_ERROR_INIT, *heard = g->err;
+	size_t n_before = g->gather.n;
 	struct vd_doc *doc;
 	int ret = meta_parse(meta, r, &doc, &why);
+	bool is_parsed = !ret;
 
-	/* What can't be read has no facts; it is reported as damaged. */
-	if (ret == VD_ECORRUPT || ret == VD_EUNSUPPORTED) {
+	if (is_parsed) {
+		g->err = &why;
+		ret = vd_doc_each_value(doc, gather_value, g, &why);
+		g->err = heard;
+		meta_gather_next(&g->gather);
+	}
+	/* What can't be read, or holds a value that can't, has no facts; it is reported as damaged.
+	 */
+	if ((ret == VD_ECORRUPT && !(is_parsed && (r->is_changed || r->is_doc_ahead))) ||
+	    ret == VD_EUNSUPPORTED) {
+		g->gather.n = n_before;
 		if (!r->pub.damage && !r->is_changed)
 			meta_set_damage(r, &why);
 		return 0;
 	}
-	if (ret)
-		return vd_error_set(g->err, ret, why.sys_errno, why.offset, "%s", why.text);
-	ret = vd_doc_each_value(doc, gather_value, g, g->err);
-	meta_gather_next(&g->gather);
 	/* Over the bounds already as it is stored: not the fault of who changes something now. */
 	if ((ret == VD_ENOSPC || ret == VD_ERANGE) && !r->is_changed && !r->is_doc_ahead)
 		ret = vd_error_set(g->err, VD_ECORRUPT, 0, VD_NO_OFFSET,
 				   "%s: the documents make more facts than an image may have (%u), "
 				   "or such of too long values",
 				   r->kind, VD_META_FACTS_MAX);
+	else if (ret)
+		vd_error_set(g->err, ret, why.sys_errno, why.offset, "%s", why.text);
 	return ret;
 }
 

@@ -89,6 +89,21 @@ shows lost
 expect 0 "$V" meta validate b.vhdx
 says "older than the documents"
 
+# ---- a value that can't be read: that document is damaged, the rest goes on, also into a copy
+forged document validity 2027-01-01 2027-0x-01
+expect 0 "$V" inspect b.vhdx
+shows "damaged   document validity"
+expect 0 "$V" tag b.vhdx
+shows last
+expect 0 "$V" convert b.vhdx d.vhdx
+says "metadata that isn't copied: validity: "
+expect 0 "$V" tag d.vhdx
+shows last
+expect 4 "$V" policy check --action run b.vhdx
+shows "builtin:metadata"
+expect 0 "$V" meta remove b.vhdx validity
+expect 0 "$V" policy check --action run b.vhdx
+
 # ---- the history
 for n in 0 1 3 9; do
 	forged length $n
