@@ -132,9 +132,10 @@ struct catalog_ops {
 	int (*begin)(struct catalog_store *store, struct vd_error *err);
 	int (*commit)(struct catalog_store *store, struct vd_error *err);
 	void (*rollback)(struct catalog_store *store);
-	/* Reading between these sees one state, whatever is written meanwhile. */
+	/* Reading between these sees one state, whatever is written meanwhile. The end may be
+	 * that it didn't (VD_EBUSY): who can't lock the catalog hears so. */
 	int (*begin_reading)(struct catalog_store *store, struct vd_error *err);
-	void (*end_reading)(struct catalog_store *store);
+	int (*end_reading)(struct catalog_store *store, struct vd_error *err);
 
 	/* Images. 1: there is one, 0: there is none. */
 	int (*find_path)(struct catalog_store *store, const char *path, struct catalog_image *image,
@@ -241,12 +242,14 @@ bool catalog_has_words(enum vd_field_type type);
 struct catalog_places;
 int catalog_places_create(struct catalog_places **out, const char *const *paths, size_t n,
 			  struct vd_error *err);
+/** Globs of what is left out below these (as a walk does). Borrowed. */
+void catalog_places_exclude(struct catalog_places *places, const char *const *globs, size_t n);
 void catalog_places_free(struct catalog_places *places);
 /** The only one, absolute; NULL: there are none, or several. */
 const char *catalog_places_only(const struct catalog_places *places);
-/** A path as it is to be shown, below what was written; NULL: it lies elsewhere. Borrowed until the
- *  next call. */
-const char *catalog_places_show(struct catalog_places *places, const char *path);
+/** A path as it is to be shown, once below each place that it lies in: *next, first 0, counts the
+ *  places that were looked at. NULL: in no more of them. Borrowed until the next call. */
+const char *catalog_places_show(struct catalog_places *places, const char *path, size_t *next);
 
 /* ---- the file index in parts ---- */
 
@@ -274,9 +277,11 @@ void catalog_files_free(struct catalog_files *files);
 /** The image that is asked about. */
 void catalog_files_set_image(struct catalog_files *files, int files_code, const uint8_t *parts,
 			     size_t parts_len);
-/** A vd_query_files_fn's work. */
+/** A vd_query_files_fn's work. An error may be the image's: catalog_files_is_image_wrong. */
 int catalog_files_match(struct catalog_files *files, const struct vd_query_node *node, char *path,
 			size_t size, struct vd_error *err);
+
+bool catalog_files_is_image_wrong(const struct catalog_files *files);
 
 /** Which images may fit, and what has to be known of them. */
 struct catalog_selection {

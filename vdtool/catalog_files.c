@@ -26,6 +26,7 @@ struct catalog_files {
 	int code; /* 1, 0, VD_E*: of the image's file index */
 	const uint8_t *parts;
 	size_t parts_len;
+	bool is_image_wrong;
 };
 
 #define FOUND 1
@@ -57,6 +58,7 @@ void catalog_files_set_image(struct catalog_files *files, int files_code, const 
 			     size_t parts_len)
 {
 	files->code = files_code;
+	files->is_image_wrong = false;
 	files->parts = parts;
 	files->parts_len = parts_len;
 }
@@ -89,7 +91,7 @@ static void take_digest(const char *hex, uint8_t digest[32])
 		char c = hex[i];
 		unsigned n = (unsigned)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
 
-		digest[i / 2] = (uint8_t)(digest[i / 2] << 4 | (n & 15));
+		digest[i / 2] = (uint8_t)((unsigned)digest[i / 2] << 4 | (n & 15));
 	}
 }
 
@@ -120,7 +122,7 @@ static int look(struct term *term, struct vd_error *err)
 	struct catalog_texts texts;
 
 	if (node->kind == VD_QUERY_SHA256) {
-		uint8_t digest[32];
+		uint8_t digest[32] = {0};
 
 		if (strlen(node->value) != 64)
 			return 0;
@@ -207,8 +209,17 @@ int catalog_files_match(struct catalog_files *files, const struct vd_query_node 
 		if (!in.is_wrong && catalog_bits_has(&term->parts, part))
 			return tell_path(term, part, path, size, err);
 	}
-	if (!rc && files->code < 0)
-		rc =
-		    vd_error_set(err, files->code, 0, VD_NO_OFFSET, "its file index can't be read");
-	return rc;
+	if (rc || files->code > 0)
+		return rc;
+	files->is_image_wrong = true;
+	return vd_error_set(err, files->code, 0, VD_NO_OFFSET,
+			    files->code == VD_ERANGE
+				? "its file index is larger than a catalog keeps, and what it "
+				  "wants isn't in the part that is kept"
+				: "its file index can't be read (to its end)");
+}
+
+bool catalog_files_is_image_wrong(const struct catalog_files *files)
+{
+	return files->is_image_wrong;
 }

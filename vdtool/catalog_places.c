@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "catalog.h"
+#include "walk.h"
 
 struct place {
 	char *real;          /* as the catalog has it */
@@ -17,6 +18,8 @@ struct catalog_places {
 	size_t n;
 	char *path; /* that was shown last */
 	size_t room;
+	const char *const *excludes;
+	size_t n_excludes;
 };
 
 static int no_memory(struct vd_error *err)
@@ -75,25 +78,21 @@ const char *catalog_places_only(const struct catalog_places *places)
 	return places->n == 1 ? places->at[0].real : NULL;
 }
 
-const char *catalog_places_show(struct catalog_places *places, const char *path)
+void catalog_places_exclude(struct catalog_places *places, const char *const *globs, size_t n)
 {
-	const struct place *place = NULL;
-	size_t n_written, n_rest, n;
-	const char *rest;
+	places->excludes = globs;
+	places->n_excludes = n;
+}
 
-	if (!places->n)
-		return path;
-	for (size_t i = 0; i < places->n && !place; i++) {
-		if (catalog_is_below(path, places->at[i].real))
-			place = &places->at[i];
-	}
-	if (!place)
-		return NULL;
-	n = strlen(place->real);
-	rest = path + (n > 1 ? n : 0);
-	n_written = strlen(place->written);
-	while (n_written && *rest && place->written[n_written - 1] == '/')
-		n_written--;
+/** The path below a place, as a walk from there would tell it. NULL: no memory. */
+static const char *show_below(struct catalog_places *places, const struct place *place,
+			      const char *path)
+{
+	size_t n = strlen(place->real), n_written = strlen(place->written), n_rest;
+	const char *rest = path + (n > 1 ? n : 0);
+
+	if (*rest && n_written && place->written[n_written - 1] == '/')
+		rest++;
 	n_rest = strlen(rest) + 1;
 	if (n_written + n_rest > places->room) {
 		char *more = realloc(places->path, n_written + n_rest + 256);
@@ -106,4 +105,23 @@ const char *catalog_places_show(struct catalog_places *places, const char *path)
 	memcpy(places->path, place->written, n_written);
 	memcpy(places->path + n_written, rest, n_rest);
 	return places->path;
+}
+
+const char *catalog_places_show(struct catalog_places *places, const char *path, size_t *next)
+{
+	if (!places->n && !(*next)++)
+		return walk_is_left_out(path, 0, places->excludes, places->n_excludes) ? NULL
+										       : path;
+	while (*next < places->n) {
+		const struct place *place = &places->at[(*next)++];
+		const char *shown;
+
+		if (!catalog_is_below(path, place->real))
+			continue;
+		shown = show_below(places, place, path);
+		if (!shown || !walk_is_left_out(shown, strlen(place->written), places->excludes,
+						places->n_excludes))
+			return shown;
+	}
+	return NULL;
 }

@@ -257,17 +257,24 @@ static int add_unstored(struct looking *l, const struct catalog_image *image, ch
 	return rc;
 }
 
-static int match(void *user, const struct catalog_image *image, const struct catalog_known *known,
-		 struct vd_error *err)
+/** One image whose file index can't be read doesn't end the search. */
+static int skip(struct looking *l, struct vd_error *err)
 {
-	struct looking *l = user;
+	l->stats->n_skipped++;
+	tool_say(0, l->path, "%s", err->text);
+	*err = (struct vd_error)VD_ERROR_INIT;
+	return 0;
+}
+
+/** It is at l->path. */
+static int match_shown(struct looking *l, const struct catalog_image *image,
+		       const struct catalog_known *known, struct vd_error *err)
+{
 	struct vd_query_subject subject = {.size = sizeof(subject), .n_runs = 2};
 	struct vd_query_answer answer = {.size = sizeof(answer)};
 	char time[TOOL_TIME_TEXT], time_key[TOOL_TIME_TEXT], *key = NULL;
 	int rc;
 
-	if (image->code || !(l->path = catalog_places_show(l->places, image->path)))
-		return 0;
 	catalog_files_set_image(l->files, image->files, known->parts, known->parts_len);
 	rc = take_facts(l, known, l->needs_all, err);
 	if (!rc && (l->needs_all || l->selection.needs_unstored))
@@ -280,11 +287,28 @@ static int match(void *user, const struct catalog_image *image, const struct cat
 	subject.user = l;
 	if (!rc)
 		rc = vd_query_match(l->plan->query, &subject, &answer, err);
+	if (rc < 0 && catalog_files_is_image_wrong(l->files)) {
+		rc = skip(l, err);
+		answer.is_match = answer.lacks_file_index = false;
+	}
 	l->stats->n_no_index += !rc && answer.lacks_file_index;
 	if (!rc && answer.is_match)
 		rc = tell_hit(l, image, known, &subject, err);
 	search_evidence_clear(&l->evidence);
 	vd_meta_free(key);
+	return rc;
+}
+
+static int match(void *user, const struct catalog_image *image, const struct catalog_known *known,
+		 struct vd_error *err)
+{
+	struct looking *l = user;
+	size_t next = 0;
+	int rc = 0;
+
+	while (!rc && !image->code &&
+	       (l->path = catalog_places_show(l->places, image->path, &next)))
+		rc = match_shown(l, image, known, err);
 	return rc;
 }
 
@@ -313,21 +337,24 @@ static int tell_hit(struct looking *l, const struct catalog_image *image,
 static int count_one(void *user, const struct catalog_image *image, struct vd_error *err)
 {
 	struct looking *l = user;
+	size_t next = 0;
 
 	(void)err;
-	l->stats->n_images += catalog_places_show(l->places, image->path) != NULL;
+	while (catalog_places_show(l->places, image->path, &next))
+		l->stats->n_images++;
 	return 0;
 }
 
 static int tell_unreadable(void *user, const struct catalog_image *image, struct vd_error *err)
 {
 	struct looking *l = user;
+	size_t next = 0;
 
 	(void)err;
-	if (!(l->path = catalog_places_show(l->places, image->path)))
-		return 0;
-	l->stats->n_skipped++;
-	tool_say(0, l->path, "%s", image->error);
+	while ((l->path = catalog_places_show(l->places, image->path, &next))) {
+		l->stats->n_skipped++;
+		tool_say(0, l->path, "%s", image->error);
+	}
 	return 0;
 }
 
@@ -337,7 +364,7 @@ static int count_images(struct looking *l, struct vd_error *err)
 	int64_t n = 0;
 	int rc;
 
-	if (l->plan->n_paths)
+	if (l->plan->n_paths || l->plan->args->n_excludes)
 		rc = store->ops->each_image(store, catalog_places_only(l->places), count_one, l,
 					    err);
 	else
@@ -373,6 +400,9 @@ static int prepare(struct looking *l, struct vd_error *err)
 	if (!rc)
 		rc = catalog_places_create(&l->places, l->plan->paths, l->plan->n_paths, err);
 	if (!rc)
+		catalog_places_exclude(l->places, l->plan->args->excludes,
+				       l->plan->args->n_excludes);
+	if (!rc)
 		rc = catalog_files_create(&l->files, l->store, err);
 	if (!rc)
 		rc = l->store->ops->each_field(l->store, keep_field, l, err);
@@ -394,8 +424,6 @@ static void end(struct looking *l)
 	catalog_places_free(l->places);
 	for (size_t i = 0; i < 2; i++)
 		free(l->runs[i].facts);
-	if (l->store)
-		l->store->ops->end_reading(l->store);
 	catalog_close(l->store);
 }
 
@@ -410,9 +438,6 @@ int search_catalog(const struct search_plan *plan, search_hit_fn hit, void *user
 	_Static_assert(offsetof(struct looking, evidence) == 0, "what hears of hits gets it");
 	memset(stats, 0, sizeof(*stats));
 	l.needs_all = plan->args->is_set[OPT_FORMAT] || plan->args->is_set[OPT_SORT];
-	if (plan->args->is_set[OPT_XPATH])
-		return tool_usage(plan->args->command,
-				  "--xpath asks the documents, which a catalog doesn't have");
 	rc = catalog_open(&l.store, name, CATALOG_READ, &err);
 	if (!rc)
 		rc = prepare(&l, &err);
@@ -421,6 +446,8 @@ int search_catalog(const struct search_plan *plan, search_hit_fn hit, void *user
 	if (!rc)
 		rc = l.store->ops->each_known(
 		    l.store, l.selection.is_all ? NULL : &l.selection.images, match, &l, &err);
+	if (rc >= 0)
+		rc = l.store->ops->end_reading(l.store, &err);
 	end(&l);
 	return rc < 0 ? tool_fail(name, &err) : TOOL_DONE;
 }

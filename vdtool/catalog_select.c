@@ -13,6 +13,9 @@
 /* Values whose images are looked up one by one; and images that are soon looked at. */
 #define VALUES_MAX 50000u
 #define FEW        2000u
+/* Terms that no index answers, each of which looks at all values of a field. What a stranger's
+ * query has of them beyond that is left to the evaluator. */
+#define SCANS_MAX 32u
 
 struct set {
 	bool is_all;
@@ -24,6 +27,7 @@ struct selecting {
 	struct catalog_selection *selection;
 	int64_t now;
 	uint64_t max; /* images that a term may lead to; more count as all. 0: any number */
+	unsigned n_scans;
 	struct vd_error *err;
 };
 
@@ -200,12 +204,23 @@ static int select_field(struct field_asking *field_asking, int64_t id, const cha
 					   take_value, &asking, s->err);
 }
 
+static bool is_cheap(const struct vd_query_node *node);
+
+static bool is_one_too_many(struct selecting *s, const struct vd_query_node *node)
+{
+	return !is_cheap(node) && ++s->n_scans > SCANS_MAX;
+}
+
 static int select_term(struct selecting *s, const struct vd_query_node *node, struct set *out)
 {
 	struct field_asking asking = {.s = s, .fn = select_field, .node = node, .out = out};
 	int64_t id;
 	int rc;
 
+	if (is_one_too_many(s, node)) {
+		make_all(out);
+		return need_all(s, node);
+	}
 	if (node->is_prefix) {
 		asking.prefix = node->field;
 		/* Of the file itself something is always there. */
@@ -224,6 +239,10 @@ static int select_word(struct selecting *s, const struct vd_query_node *node, st
 	struct value_asking asking = {s, node, out, false, 0, 0};
 	struct catalog_texts texts;
 
+	if (is_one_too_many(s, node)) {
+		make_all(out);
+		return need_all(s, node);
+	}
 	if (node->is_glob)
 		catalog_texts_of_glob(&texts, node->value);
 	else
@@ -413,7 +432,7 @@ static bool asks_unstored(const struct vd_query_node *node)
 int catalog_select(struct catalog_store *store, const struct vd_query *query, int64_t now,
 		   struct catalog_selection *selection, struct vd_error *err)
 {
-	struct selecting s = {store, selection, now, 0, err};
+	struct selecting s = {store, selection, now, 0, 0, err};
 	struct set images = {false, {NULL, 0}};
 	int rc;
 

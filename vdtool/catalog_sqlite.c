@@ -186,13 +186,32 @@ static int begin_reading(struct catalog_store *store, struct vd_error *err)
 	return rc;
 }
 
-static void end_reading(struct catalog_store *store)
+/** Nothing but the file has what the catalog holds: nobody writes, or has left a log. */
+static bool has_no_log(const struct lite_store *lite)
+{
+	char *log = NULL;
+	struct stat st;
+	bool has = asprintf(&log, "%s-wal", lite->path) < 0 || (stat(log, &st) == 0 && st.st_size);
+
+	free(log);
+	return !has;
+}
+
+static int end_reading(struct catalog_store *store, struct vd_error *err)
 {
 	struct lite_store *lite = (struct lite_store *)store;
+	struct stat st, *was = &lite->apart;
+	int rc = lite->is_reading ? run_named(lite, LITE_COMMIT, err) : 0;
 
-	if (lite->is_reading)
-		run_named(lite, LITE_COMMIT, NULL);
 	lite->is_reading = false;
+	if (!rc && lite->is_apart &&
+	    (stat(lite->path, &st) || st.st_ino != was->st_ino || st.st_size != was->st_size ||
+	     st.st_mtim.tv_sec != was->st_mtim.tv_sec ||
+	     st.st_mtim.tv_nsec != was->st_mtim.tv_nsec || !has_no_log(lite)))
+		rc = vd_error_set(err, VD_EBUSY, 0, VD_NO_OFFSET,
+				  "it was written while it was read, which can't be held off "
+				  "without the right to write beside it: ask again");
+	return rc;
 }
 
 static void close_store(struct catalog_store *store)
@@ -369,6 +388,43 @@ static char *plain_path(const char *path)
 	return plain;
 }
 
+/** Where nothing can be made beside it (a folder of somebody else, a file system that is read-only
+ *  or full), SQLite can't share the log; but without a log it isn't needed. */
+static int open_apart(struct lite_store *lite, struct vd_error *err)
+{
+	char *name = malloc(3 * strlen(lite->path) + 32), *to = name;
+	int rc = 0;
+
+	if (!name)
+		return lite_no_memory(err);
+	to = stpcpy(to, "file:");
+	for (const char *p = lite->path; *p; p++)
+		to += sprintf(to, strchr("%?#", *p) ? "%%%02X" : "%c", (unsigned char)*p);
+	strcpy(to, "?immutable=1");
+	sqlite3_close(lite->db);
+	lite->db = NULL;
+	lite->is_apart = true;
+	if (stat(lite->path, &lite->apart))
+		rc = vd_error_set(err, vd_code_from_errno(errno), errno, VD_NO_OFFSET, "%s",
+				  strerror(errno));
+	else if (sqlite3_open_v2(name, &lite->db,
+				 SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX,
+				 NULL) != SQLITE_OK)
+		rc = lite_fail(lite, "opening", err);
+	free(name);
+	if (!rc)
+		rc = configure(lite, err);
+	return rc ? rc : check_kind(lite, CATALOG_READ, err);
+}
+
+static bool is_for_want_of_log(const struct lite_store *lite)
+{
+	int code = lite->db ? sqlite3_errcode(lite->db) & 0xff : SQLITE_OK;
+
+	return (code == SQLITE_CANTOPEN || code == SQLITE_READONLY || code == SQLITE_IOERR) &&
+	       access(lite->path, R_OK) == 0 && has_no_log(lite);
+}
+
 int catalog_sqlite_open(struct catalog_store **out, const char *path, enum catalog_mode mode,
 			struct vd_error *err)
 {
@@ -392,6 +448,8 @@ int catalog_sqlite_open(struct catalog_store **out, const char *path, enum catal
 		rc = configure(lite, err);
 	if (!rc)
 		rc = check_kind(lite, mode, err);
+	if (rc && mode == CATALOG_READ && is_for_want_of_log(lite))
+		rc = open_apart(lite, err);
 	if (rc) {
 		close_store(&lite->store);
 		return rc;

@@ -10,6 +10,7 @@
 #define VDTOOL_CATALOG_SQLITE_H
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include "catalog.h"
 
@@ -38,6 +39,7 @@ enum lite_statement {
 	LITE_FIELD_GET,
 	LITE_FIELD_PUT,
 	LITE_FIELDS,
+	LITE_FIELD_IS_LARGE,
 	LITE_VALUE_FIND,
 	LITE_VALUE_PUT,
 	LITE_VALUE_WORD_PUT,
@@ -90,6 +92,9 @@ struct lite_store {
 	struct lite_field *fields;
 	size_t n_fields;
 	bool is_reading, is_writing;
+	/* Opened without its log, since none can be made here; what the file was then. */
+	bool is_apart;
+	struct stat apart;
 };
 
 /* catalog_sqlite_texts.c */

@@ -223,15 +223,31 @@ int lite_each_value(struct catalog_store *store, int64_t field, const char *key,
 	return rc;
 }
 
+/** Of a few values each is looked at sooner than the words of all fields. */
+static int is_large(struct lite_store *lite, int64_t field, struct vd_error *err)
+{
+	sqlite3_stmt *statement = lite_statement(lite, LITE_FIELD_IS_LARGE, err);
+	int rc;
+
+	if (!statement)
+		return VD_EIO;
+	sqlite3_bind_int64(statement, 1, field);
+	rc = lite_row(lite, statement, err);
+	sqlite3_reset(statement);
+	return rc;
+}
+
 int lite_each_holding(struct catalog_store *store, int64_t field, const char *const *texts,
 		      size_t n_texts, catalog_value_fn fn, void *user, struct vd_error *err)
 {
 	enum lite_statement which = field ? LITE_VALUES_HOLDING : LITE_VALUES_HOLDING_ALL;
 	sqlite3_stmt *statement;
 	char *match;
-	int rc;
+	int rc = n_texts && field ? is_large(lite_of(store), field, err) : 1;
 
-	if (!n_texts && field)
+	if (rc < 0)
+		return rc;
+	if (field && (!n_texts || !rc))
 		return lite_each_value(store, field, NULL, false, fn, user, err);
 	statement = lite_statement(lite_of(store), n_texts ? which : LITE_VALUES_ALL, err);
 	if (!statement)

@@ -42,6 +42,8 @@ const char lite_schema[] =
 #define VALUE_COLUMNS "v.id, f.name, v.value, v.key"
 #define VALUE_TABLES  "value v JOIN field f ON f.id = v.field"
 
+/* CROSS JOIN: what the words lead to is looked up, never the other way round, which SQLite may
+ * choose where a field has many values. */
 const char *const lite_texts[LITE_N_STATEMENTS] = {
     [LITE_BEGIN_WRITING] = "BEGIN IMMEDIATE",
     [LITE_BEGIN_READING] = "BEGIN",
@@ -78,6 +80,7 @@ const char *const lite_texts[LITE_N_STATEMENTS] = {
     [LITE_FIELD_GET] = "SELECT id FROM field WHERE name = ?1",
     [LITE_FIELD_PUT] = "INSERT INTO field(name) VALUES(?1)",
     [LITE_FIELDS] = "SELECT id, name FROM field",
+    [LITE_FIELD_IS_LARGE] = "SELECT 1 FROM value WHERE field = ?1 LIMIT 1 OFFSET 4000",
     [LITE_VALUE_FIND] = "SELECT id FROM value WHERE field = ?1 AND key = ?2 AND value = ?3",
     [LITE_VALUE_PUT] = "INSERT INTO value(field, key, value) VALUES(?1, ?2, ?3)",
     [LITE_VALUE_WORD_PUT] = "INSERT INTO value_word(rowid, key) VALUES(?1, ?2)",
@@ -88,10 +91,10 @@ const char *const lite_texts[LITE_N_STATEMENTS] = {
 	"SELECT " VALUE_COLUMNS " FROM " VALUE_TABLES " WHERE v.field = ?1 AND v.key = ?2",
     [LITE_VALUES_PREFIX] = "SELECT " VALUE_COLUMNS " FROM " VALUE_TABLES
 			   " WHERE v.field = ?1 AND v.key >= ?2 AND v.key < ?3",
-    [LITE_VALUES_HOLDING] = "SELECT " VALUE_COLUMNS " FROM value_word w JOIN value v ON"
+    [LITE_VALUES_HOLDING] = "SELECT " VALUE_COLUMNS " FROM value_word w CROSS JOIN value v ON"
 			    " v.id = w.rowid JOIN field f ON f.id = v.field"
 			    " WHERE value_word MATCH ?1 AND v.field = ?2",
-    [LITE_VALUES_HOLDING_ALL] = "SELECT " VALUE_COLUMNS " FROM value_word w JOIN value v ON"
+    [LITE_VALUES_HOLDING_ALL] = "SELECT " VALUE_COLUMNS " FROM value_word w CROSS JOIN value v ON"
 				" v.id = w.rowid JOIN field f ON f.id = v.field"
 				" WHERE value_word MATCH ?1",
     [LITE_POSTING_PUT] = "INSERT OR IGNORE INTO posting VALUES(?1, ?2)",
@@ -102,8 +105,9 @@ const char *const lite_texts[LITE_N_STATEMENTS] = {
     [LITE_PATH_WORD_PUT] = "INSERT INTO path_word(rowid, key) VALUES(?1, ?2)",
     [LITE_PATH_GET] = "SELECT path FROM path WHERE id = ?1",
     [LITE_PATHS] = "SELECT id, path FROM path",
-    [LITE_PATHS_HOLDING] = "SELECT p.id, p.path FROM path_word w JOIN path p ON p.id = w.rowid"
-			   " WHERE path_word MATCH ?1",
+    [LITE_PATHS_HOLDING] =
+	"SELECT p.id, p.path FROM path_word w CROSS JOIN path p ON p.id = w.rowid"
+	" WHERE path_word MATCH ?1",
     [LITE_PART_FIND] = "SELECT id FROM part WHERE digest = ?1",
     [LITE_PART_PUT] = "INSERT INTO part(digest, files) VALUES(?1, ?2)",
     [LITE_PART_GET] = "SELECT files FROM part WHERE id = ?1",

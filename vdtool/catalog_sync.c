@@ -224,6 +224,11 @@ static int look_at_image(struct syncing *s, const struct walk_image *image)
 	rc = s->store->ops->find_path(s->store, image->path, &known, &s->err);
 	if (rc < 0)
 		return rc;
+	/* Folders may overlap. */
+	if (rc && s->root != s->roots && catalog_bits_has(&s->seen, known.id)) {
+		s->counts.n_images--;
+		return 0;
+	}
 	if (rc && !catalog_bits_set(&s->seen, known.id))
 		return vd_error_set(&s->err, VD_ENOMEM, 0, VD_NO_OFFSET, "out of memory");
 	if (rc && is_same_key(&known.key, &key, true) && !known.is_unsettled &&
@@ -267,7 +272,8 @@ static void on_problem(void *user, const char *path, int error)
 	s->counts.n_problems++;
 	tool_progress_clear(&s->progress);
 	tool_say(0, path, "can't be looked into: %s; what the catalog knows of it stays",
-		 strerror(error));
+		 error == ELOOP ? "it lies within itself, or too many folders deep"
+				: strerror(error));
 	if (more) {
 		s->problems = more;
 		more[s->n_problems] = strdup(path);
@@ -295,6 +301,9 @@ static int walk(struct syncing *s)
 		s->root = &s->roots[i];
 		if (path)
 			rc = walk_tree(&path, 1, &opts, on_image, on_problem, s);
+		/* What it met is known before the next one, which may meet it again. */
+		if (!rc && i + 1 < s->n_roots)
+			rc = sync_take(s, true);
 	}
 	if (rc < 0 && !s->rc)
 		s->rc = vd_error_set(&s->err, VD_ENOMEM, 0, VD_NO_OFFSET, "out of memory");

@@ -188,7 +188,8 @@ int cmd_catalog_status(const struct tool_args *args)
 		rc = store->ops->count(store, &counts, &err);
 	if (!rc)
 		rc = (tool_json_is_on() ? put_status : print_status)(args, store, &counts, &err);
-	store->ops->end_reading(store);
+	if (!rc)
+		rc = store->ops->end_reading(store, &err);
 	catalog_close(store);
 	return rc ? tool_fail(args->text[OPT_CATALOG], &err) : TOOL_DONE;
 }

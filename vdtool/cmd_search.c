@@ -94,6 +94,11 @@ static int check_operands(const struct tool_args *args)
 	if (args->is_set[OPT_XPATH] && args->is_set[OPT_CATALOG])
 		return tool_usage(args->command,
 				  "--xpath looks into images, and a catalog has only their facts");
+	if (args->is_set[OPT_CATALOG] && (args->is_set[OPT_ONE_FS] || args->is_set[OPT_SIDECAR]))
+		return tool_usage(args->command,
+				  "%s is for looking into images; for a catalog it is the sync "
+				  "that did",
+				  args->is_set[OPT_ONE_FS] ? "-x" : "--sidecar");
 	if (args->n_operands < n_questions)
 		return tool_usage(args->command, "what is searched for?");
 	if (args->n_operands == n_questions && !args->is_set[OPT_CATALOG])
@@ -148,7 +153,8 @@ static int run(const struct search_plan *plan, struct search_print *print,
 			    : search_direct(plan, search_print_hit, print, stats);
 
 	exit_code = tool_exit_worse(exit_code, search_print_end(print, stats));
-	if (is_for_people(args))
+	/* A catalog that can't be opened has no figures. */
+	if (is_for_people(args) && (!exit_code || stats->n_images))
 		put_summary(stats, tool_now() - start);
 	if (stats->n_no_index)
 		tool_note("%s image%s no file index (vdtool meta scan --files makes one)",

@@ -106,12 +106,28 @@ static void count(struct walk *walk)
 		__atomic_fetch_add(walk->opts->n_seen, 1, __ATOMIC_RELAXED);
 }
 
-static bool is_excluded(const struct walk *walk, const char *name)
+static bool is_excluded(const char *const *globs, size_t n, const char *path, const char *name)
 {
-	for (size_t i = 0; i < walk->opts->n_excludes; i++) {
-		const char *glob = walk->opts->excludes[i];
+	for (size_t i = 0; i < n; i++) {
+		if (fnmatch(globs[i], strchr(globs[i], '/') ? path : name, 0) == 0)
+			return true;
+	}
+	return false;
+}
 
-		if (fnmatch(glob, strchr(glob, '/') ? walk->path : name, 0) == 0)
+bool walk_is_left_out(const char *path, size_t from, const char *const *excludes, size_t n)
+{
+	size_t len = strlen(path), start, end;
+	char part[PATH_MAX];
+
+	if (!n || len >= sizeof(part))
+		return false;
+	for (start = from; start < len; start = end) {
+		start += strspn(path + start, "/");
+		end = start + strcspn(path + start, "/");
+		memcpy(part, path, end);
+		part[end] = '\0';
+		if (end > start && is_excluded(excludes, n, part, part + start))
 			return true;
 	}
 	return false;
@@ -338,7 +354,7 @@ static int look_at_entry(struct walk *walk, struct level *level, const char *nam
 		return 0;
 	}
 	memcpy(walk->path + level->path_len, name, len + 1);
-	if (is_excluded(walk, name))
+	if (is_excluded(walk->opts->excludes, walk->opts->n_excludes, walk->path, name))
 		return 0;
 	if (!is_folder(level, name))
 		return look_at_file(walk, level, name);

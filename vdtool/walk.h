@@ -35,6 +35,8 @@ typedef void (*walk_problem_fn)(void *user, const char *path, int error);
 /** Is a file of this name taken for an image when a folder is walked? By its ending; others by
  *  their first bytes (walk_tree). A sidecar never is. */
 bool walk_is_image_name(const char *name);
+/** Would a walk leave out what lies at `path`, whose first `from` bytes are an operand? */
+bool walk_is_left_out(const char *path, size_t from, const char *const *excludes, size_t n);
 /** Each image at or below `paths`, folders in the order of their names. A file that is named itself
  *  is an image whatever its name. `problem` may be NULL. Returns 0, fn's answer, or -1 without
  *  memory. */

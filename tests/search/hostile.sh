@@ -116,6 +116,10 @@ expect 0 "$V" search --format '%p\n' 'NOT hardware.memory<1M' b --sort path
 b/full.vhdx" ] || fail "one over the bound"
 
 # ---- questions made to hurt
+# A thousand terms that no index of a catalog answers, of 65,535 values: as long as without a catalog.
+"$V" catalog sync -q --catalog b.db b >/dev/null 2>&1
+hunt 0 --catalog b.db "$(printf 'tag:%x OR ' {1..1000})tag:ffff"
+shows b/full.vhdx
 hunt 2 "$(head -c 70000 /dev/zero | tr '\0' x)" t
 hunt 2 "$(head -c 1000 /dev/zero | tr '\0' '(')x" t
 hunt 2 "tag:\"unclosed" t
