@@ -114,29 +114,105 @@ static void put_package(FILE *f, const char *purl)
 	}
 }
 
+/* ---- entries ---- */
+
+/** How much of the fact's field is that of entries which some "FIELD{...}" of the query asks for.
+ */
+static size_t entry_field(const struct vd_query_node *node, const struct vd_fact *fact)
+{
+	size_t n = node->kind == VD_QUERY_ENTRY ? strlen(node->field) : 0, found = 0;
+
+	if (n && node->field[n - 1] == '.')
+		n--;
+	if (n && strncmp(fact->field, node->field, n) == 0 && fact->field[n] == '.')
+		return n;
+	for (size_t i = 0; i < node->n_children && !found; i++)
+		found = entry_field(node->children[i], fact);
+	return found;
+}
+
+const struct vd_fact *search_entry_of(const struct vd_query *query, const struct search_hit *hit,
+				      const struct vd_fact *fact)
+{
+	size_t n = fact->group ? entry_field(vd_query_root(query), fact) : 0;
+
+	for (size_t r = 0; n && r < hit->n_runs; r++) {
+		for (size_t i = 0; i < hit->runs[r].n; i++) {
+			const struct vd_fact *f = &hit->runs[r].facts[i];
+
+			if (f->group == fact->group && strlen(f->field) == n &&
+			    memcmp(f->field, fact->field, n) == 0)
+				return f;
+		}
+	}
+	return NULL;
+}
+
+static bool is_same(const struct vd_fact *a, const struct vd_fact *b)
+{
+	return a && b && a->group == b->group && strcmp(a->field, b->field) == 0;
+}
+
+/* ---- words for people ---- */
+
 static bool speaks_for_itself(const char *field)
 {
 	return strcmp(field, "tag") == 0 || strcmp(field, "file") == 0 ||
 	       strcmp(field, "cve.open") == 0;
 }
 
-static void put_fact(FILE *f, const struct vd_fact *fact)
+static void put_value(FILE *f, const struct vd_fact *fact)
 {
 	const struct vd_field *field = vd_query_field_find(fact->field);
 	char size[TOOL_SIZE_TEXT];
 
-	if (field && field->type == VD_FIELD_PURL) {
+	if (field && field->type == VD_FIELD_PURL)
 		put_package(f, fact->value);
-		return;
-	}
-	if (!speaks_for_itself(fact->field)) {
-		tool_print_safe(f, fact->field);
-		fputc('=', f);
-	}
-	if (field && field->type == VD_FIELD_SIZE)
+	else if (field && field->type == VD_FIELD_SIZE)
 		fputs(tool_size_format(strtoull(fact->value, NULL, 10), size), f);
 	else
 		tool_print_safe(f, fact->value);
+}
+
+static void put_fact(FILE *f, const struct vd_fact *fact)
+{
+	const struct vd_field *field = vd_query_field_find(fact->field);
+
+	if (!speaks_for_itself(fact->field) && !(field && field->type == VD_FIELD_PURL)) {
+		tool_print_safe(f, fact->field);
+		fputc('=', f);
+	}
+	put_value(f, fact);
+}
+
+/** "CVE-2026-1234 (critical, openssl)": the entry, and all that is told of it. `entries`: of each
+ *  fact of the hit. */
+static void put_entry(FILE *f, const struct search_hit *hit, const struct vd_fact *const *entries,
+		      const struct vd_fact *entry)
+{
+	const char *before = " (";
+
+	put_fact(f, entry);
+	for (size_t i = 0; i < hit->n_facts; i++) {
+		if (!is_same(entries[i], entry))
+			continue;
+		fputs(before, f);
+		put_value(f, &hit->facts[i]);
+		before = ", ";
+	}
+	if (*before == ',')
+		fputc(')', f);
+}
+
+/** Was it told with one before fact `i`? */
+static bool is_told(const struct search_hit *hit, const struct vd_fact *const *entries, size_t i,
+		    const struct vd_fact *entry)
+{
+	for (size_t k = 0; k < i; k++) {
+		if (is_same(&hit->facts[k], entry) || is_same(entries[k], entry))
+			return true;
+	}
+	return false;
 }
 
 char *search_evidence_text(const struct vd_query *query, const struct search_hit *hit, size_t width)
@@ -145,15 +221,21 @@ char *search_evidence_text(const struct vd_query *query, const struct search_hit
 	char *text = NULL;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
+	const struct vd_fact *entries[SEARCH_EVIDENCE_MAX];
 	const char *before = "";
 
 	if (!f)
 		return NULL;
+	for (size_t i = 0; i < hit->n_facts; i++)
+		entries[i] = search_entry_of(query, hit, &hit->facts[i]);
 	for (size_t i = 0; i < hit->n_facts; i++) {
-		if (is_demanded(root, &hit->facts[i]))
+		const struct vd_fact *fact = entries[i] ? entries[i] : &hit->facts[i];
+
+		if (is_demanded(root, &hit->facts[i]) ||
+		    (fact->group && is_told(hit, entries, i, fact)))
 			continue;
 		fputs(before, f);
-		put_fact(f, &hit->facts[i]);
+		put_entry(f, hit, entries, fact);
 		before = ", ";
 	}
 	if (fclose(f) != 0) {

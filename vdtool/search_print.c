@@ -153,15 +153,18 @@ void search_print_free(struct search_print *print)
 
 /* ---- a hit as it will be printed ---- */
 
-static json_t *to_json(const struct search_hit *hit)
+static json_t *to_json(const struct vd_query *query, const struct search_hit *hit)
 {
 	json_t *object = tool_json_object(hit->path), *matches = json_array();
 
 	for (size_t i = 0; i < hit->n_facts; i++) {
+		const struct vd_fact *entry = search_entry_of(query, hit, &hit->facts[i]);
 		json_t *match = tool_json_object(NULL);
 
 		tool_json_set_text(match, "field", hit->facts[i].field);
 		tool_json_set_text(match, "value", hit->facts[i].value);
+		if (entry)
+			tool_json_set_text(match, "entry", entry->value);
 		json_array_append_new(matches, match);
 	}
 	json_object_set_new(object, "matches", matches);
@@ -225,7 +228,7 @@ static bool fill(const struct search_print *print, const struct search_hit *hit,
 		kept->text = to_format(print, hit);
 		break;
 	case PRINT_JSON:
-		kept->object = to_json(hit);
+		kept->object = to_json(print->plan->query, hit);
 		break;
 	default:
 		return kept->path != NULL;

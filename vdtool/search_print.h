@@ -22,6 +22,10 @@ void search_print_free(struct search_print *print);
  *  of it). To be freed; NULL: no memory. search_evidence_text.c */
 char *search_evidence_text(const struct vd_query *query, const struct search_hit *hit,
 			   size_t width);
+/** What a fact that made "cve.open{...}" true is of: the fact of the entry itself, a CVE's id.
+ * NULL: the query asks for no such entry. */
+const struct vd_fact *search_entry_of(const struct vd_query *query, const struct search_hit *hit,
+				      const struct vd_fact *fact);
 /** Columns that harmless text takes. */
 size_t search_text_width(const char *text);
 

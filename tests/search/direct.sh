@@ -96,6 +96,33 @@ grep -qx '1 of 2 images, [0-9.]* s' err || fail "the closing line"
 expect 0 "$V" search tag:web s/a -q
 [ "$(cat out)" = s/a/web.vhdx ] || fail "says again what was asked"
 silent
+# Of an entry it is told which one, and why.
+mkdir e
+"$V" create -q e/cve.vhdx 8M
+cat >patches.xml <<'END'
+<patches xmlns="urn:libvdisk:patches:1">
+  <open id="CVE-2026-1234" severity="critical" package="pkg:deb/debian/openssl@3.0.11"/>
+  <open id="CVE-2026-99" severity="high" package="pkg:deb/debian/nginx@1.22"/>
+  <open id="CVE-2026-7" severity="low"/>
+</patches>
+END
+"$V" meta set -q e/cve.vhdx patches patches.xml
+"$V" catalog sync --catalog e.db e >/dev/null
+while IFS='|' read -r query want; do
+	for how in "" "--catalog e.db"; do
+		# shellcheck disable=SC2086
+		expect 0 "$V" search -q "$query" e $how
+		[ "$(cat out)" = "e/cve.vhdx      $want" ] || fail "$query $how: evidence of an entry"
+	done
+done <<'END'
+cve.open{severity:critical}|CVE-2026-1234 (critical)
+cve.open{severity>=high}|CVE-2026-1234 (critical), CVE-2026-99 (high)
+cve.open{package:nginx severity>low}|CVE-2026-99 (nginx 1.22, high)
+cve.open{.:CVE-2026-7 severity:low}|CVE-2026-7 (low)
+cve.open{.:CVE-*}|CVE-2026-1234, CVE-2026-99, CVE-2026-7
+END
+expect 0 "$V" search --json "cve.open{severity:critical}" e
+json '.[0].matches == [{field: "cve.open.severity", value: "critical", entry: "CVE-2026-1234"}]'
 expect 6 "$V" search tag:nothing s
 [ ! -s out ] || fail "prints something"
 grep -qx '0 of 7 images, [0-9.]* s' err || fail "the closing line"
