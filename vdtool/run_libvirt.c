@@ -18,6 +18,8 @@ static bool put_text(FILE *f, const char *text)
 	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
 		if (*p < ' ' && *p != '\t' && *p != '\n' && *p != '\r')
 			return false;
+		if (p[0] == 0xef && p[1] == 0xbf && p[2] >= 0xbe) /* U+FFFE, U+FFFF */
+			return false;
 		if (*p < ' ' || strchr("<>&\"'", *p))
 			fprintf(f, "&#%u;", *p);
 		else

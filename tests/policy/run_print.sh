@@ -196,6 +196,11 @@ for bus in virtio sata usb ide; do
 	expect 0 $V "${P[@]}" --host host --format libvirt --disk d.raw --accel tcg a.vhdx
 	valid
 done
+# U+FFFF is UTF-8, and nothing that XML can have.
+odd=$T/a$'\xef\xbf\xbf'.raw
+cp --sparse=always d.raw "$odd"
+expect 1 $V "${P[@]}" --host host --format libvirt --disk "$odd" --accel tcg a.vhdx
+says "XML can't hold"
 odd="$T/a <&\"',\$(touch bad)
 .raw"
 truncate -s 64M "$odd"
