@@ -96,7 +96,8 @@ static void put_command(const struct tool_command *c)
 	if (c->verbs)
 		printf(".SS vdtool %s %s\n", c->name, c->operands);
 	else
-		printf(".SS vdtool %s [OPTIONS] %s\n", c->name, c->operands);
+		printf(".SS vdtool %s [OPTIONS]%s%s\n", c->name, *c->operands ? " " : "",
+		       c->operands);
 	put_text(c->text);
 	for (const struct tool_option *o = c->options; o->name; o++)
 		put_option(o);
