@@ -62,19 +62,18 @@ expect 0 ask a.raw
 expect 4 ask b.raw
 shows 'denied by rule builtin:metadata'
 
-# A value that can't be read makes no facts: denied, but where no rule speaks of the action, as in
-# vd_image_open.
-"$V" create untold.vhdx 8M -q
-"$V" meta set untold.vhdx expires=2990-01-31
-"$B/tests/meta/forge" document untold.vhdx validity 2990-01-31 29x0-01-31
+# A value that can't be read is damage: denied, but where no rule speaks of the action.
+"$V" create unread.vhdx 8M -q
+"$V" meta set unread.vhdx expires=2990-01-31
+"$B/tests/meta/forge" document unread.vhdx validity 2990-01-31 29x0-01-31
 for action in run mount-ro mount-rw; do
-	expect 4 ask untold.vhdx --action $action
-	shows "is no time"
+	expect 4 ask unread.vhdx --action $action
+	shows "builtin:metadata"
 done
-expect 0 ask untold.vhdx --action export
-expect 0 "$V" read untold.vhdx --length 512 --policy none
-expect 4 ask untold.vhdx --action run --json
-json '.[0].allowed == false and .[0].rule == "policy"'
+expect 0 ask unread.vhdx --action export
+expect 0 "$V" read unread.vhdx --length 512 --policy none
+expect 4 ask unread.vhdx --action run --json
+json '.[0].allowed == false and .[0].rule == "builtin:metadata"'
 
 # ---- several images, JSON, time
 expect 4 ask good.vhdx bad.vhdx a.raw
