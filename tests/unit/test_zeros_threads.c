@@ -31,7 +31,7 @@
 #define N_PAGES   (N_BLOCKS * MIB / PAGE)
 #define PER_BLOCK (MIB / PAGE)
 #define N_WRITERS 2u
-#ifdef __SANITIZE_THREAD__
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define N_ROUNDS 4u
 #else
 #define N_ROUNDS 30u
