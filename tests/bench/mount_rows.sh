@@ -10,6 +10,8 @@ clean_mounts() {
 	for m in $(awk -v d="$dir/" 'index($2, d) == 1 { print $2 }' /proc/self/mounts); do
 		umount "$m" 2>/dev/null || umount -l "$m" 2>/dev/null || true
 	done
+	# QEMU's daemon outlives its mount, and then keeps a processor busy.
+	[ ! -e "$dir/servers" ] || xargs -r kill -KILL <"$dir/servers" 2>/dev/null || true
 }
 trap 'clean_mounts; rm -rf --one-file-system "$dir"' EXIT
 trap 'exit 143' TERM
@@ -23,6 +25,7 @@ serve() {
 	shift 2
 	"$@" >"$name.log" 2>&1 &
 	pid_of[$name]=$!
+	echo $! >>"$dir/servers"
 	for ((i = 0; i < 100; i++)); do
 		is_there "$file" && { disk[$name]=$file; return 0; }
 		sleep 0.1
