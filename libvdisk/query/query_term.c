@@ -121,8 +121,16 @@ static int read_normal(struct vd_query *query, struct operand *operand, const ch
 {
 	const struct vd_field *field = operand->field;
 	VD_AUTO_FREE char *normal = NULL;
-	int ret = vd_field_normalize(field, value, 0, &normal, err);
+	int ret = 0;
 
+	/* Names and paths of files are as they are: blanks in them, too. */
+	if (field->type == VD_FIELD_TEXT && !field->category) {
+		normal = vd_strdup(value);
+		if (!normal)
+			return vd_no_memory(err, strlen(value), "a value");
+	} else {
+		ret = vd_field_normalize(field, value, 0, &normal, err);
+	}
 	if (ret)
 		return ret;
 	operand->normal = query_keep(query, normal, strlen(normal), err);

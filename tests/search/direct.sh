@@ -280,3 +280,9 @@ silent
 # A file term that the answer doesn't hang on reads nothing.
 expect 0 "$V" search 'tag:db AND NOT file:etc/passwd' s
 says "1 image has no file index"
+
+# ---- names as they are: two blanks aren't one
+mkdir names
+truncate -s 1M 'names/two  blanks.raw'
+expect 0 "$V" search -q 'image.name="two  blanks.raw"' names
+expect 6 "$V" search -q 'image.name="two blanks.raw"' names
