@@ -82,6 +82,28 @@ static int need_field(struct field_asking *asking, int64_t id, const char *name)
 	return catalog_bits_set(&asking->s->selection->fields, id) ? 0 : no_memory(asking->s);
 }
 
+/** An entry needs all its facts, since they are asked together: those below the name, its own. */
+static int need_entry(struct selecting *s, const struct vd_query_node *node)
+{
+	struct field_asking asking = {.s = s, .fn = need_field, .prefix = node->field};
+	size_t n = strlen(node->field);
+	int64_t id = 0;
+	int rc = each_field(&asking);
+	char *name = rc || !n ? NULL : strdup(node->field);
+
+	if (rc)
+		return rc;
+	if (!name)
+		return no_memory(s);
+	if (name[n - 1] == '.')
+		name[n - 1] = '\0';
+	rc = s->store->ops->field_id(s->store, name, &id, s->err);
+	if (!rc && id)
+		rc = need_field(&asking, id, NULL);
+	free(name);
+	return rc;
+}
+
 /** All values of the fields that a node asks for are needed. */
 static int need_all(struct selecting *s, const struct vd_query_node *node)
 {
@@ -94,8 +116,7 @@ static int need_all(struct selecting *s, const struct vd_query_node *node)
 		asking.has_words = true;
 		return each_field(&asking);
 	case VD_QUERY_ENTRY:
-		asking.prefix = node->field;
-		rc = each_field(&asking);
+		rc = need_entry(s, node);
 		break;
 	case VD_QUERY_TERM:
 		asking.prefix = node->field;
@@ -355,36 +376,21 @@ static int select_or(struct selecting *s, const struct vd_query_node *node, stru
 static int select_not(struct selecting *s, const struct vd_query_node *node, struct set *out)
 {
 	struct set ignored = {true, {NULL, 0}};
-	int rc = is_cheap(node->children[0]) ? select_node(s, node->children[0], &ignored)
-					     : need_all(s, node->children[0]);
+	/* Only one term by itself is asked for by its value: parts of more may be left out where
+	 * they couldn't make it true, but here they could. */
+	int rc = node->children[0]->kind == VD_QUERY_TERM && is_cheap(node->children[0])
+		     ? select_node(s, node->children[0], &ignored)
+		     : need_all(s, node->children[0]);
 
 	catalog_bits_free(&ignored.bits);
 	make_all(out);
 	return rc;
 }
 
-/** An entry needs all its facts, since they are asked together. */
 static int select_entry(struct selecting *s, const struct vd_query_node *node, struct set *out)
 {
-	struct field_asking asking = {.s = s, .fn = need_field};
-	size_t n = strlen(node->field);
-	char *name;
-	int64_t id = 0;
-	int rc;
+	int rc = need_entry(s, node);
 
-	asking.prefix = node->field;
-	rc = each_field(&asking);
-	name = rc || !n ? NULL : strdup(node->field);
-	if (name) {
-		if (name[n - 1] == '.')
-			name[n - 1] = '\0';
-		rc = s->store->ops->field_id(s->store, name, &id, s->err);
-		if (!rc && id)
-			rc = need_field(&asking, id, NULL);
-		free(name);
-	} else if (!rc) {
-		rc = no_memory(s);
-	}
 	for (size_t i = 0; !rc && i < node->n_children; i++)
 		rc = select_node(s, node->children[i], out);
 	return rc;

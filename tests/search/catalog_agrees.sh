@@ -48,6 +48,8 @@ NOT package:*
 cve.open{severity:critical}
 cve.open{severity>=high package:openssl}
 cve.open{NOT severity:critical}
+NOT cve.open{NOT severity<=critical}
+NOT (cve.open{NOT severity:critical} AND web)
 NOT cve.open{severity:critical}
 cve.open.severity>=high
 expires<now

@@ -60,7 +60,7 @@ same()
 is_timeless()
 {
 	case $1 in
-	*now* | *[:=\<\>\"]+[0-9]*) return 1 ;;
+	*now* | *[:=\<\>\"\ ]+[0-9]*) return 1 ;;
 	esac
 }
 
