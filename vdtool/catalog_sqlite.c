@@ -146,10 +146,21 @@ static int run_named(struct lite_store *lite, enum lite_statement which, struct 
 	return statement ? lite_run(lite, statement, err) : VD_EIO;
 }
 
+/** A lookup that stands on its row keeps the state that it saw. Once another process has written,
+ *  SQLite refuses to write from there, and at once: there is nothing to wait for. */
+static void let_go_of_lookups(struct lite_store *lite)
+{
+	for (size_t i = 0; i < LITE_N_STATEMENTS; i++)
+		sqlite3_reset(lite->statements[i]);
+}
+
 static int begin(struct catalog_store *store, struct vd_error *err)
 {
 	struct lite_store *lite = (struct lite_store *)store;
-	int rc = run_named(lite, LITE_BEGIN_WRITING, err);
+	int rc;
+
+	let_go_of_lookups(lite);
+	rc = run_named(lite, LITE_BEGIN_WRITING, err);
 
 	lite->is_writing = !rc;
 	return rc;
@@ -180,8 +191,10 @@ static int commit(struct catalog_store *store, struct vd_error *err)
 static int begin_reading(struct catalog_store *store, struct vd_error *err)
 {
 	struct lite_store *lite = (struct lite_store *)store;
-	int rc = run_named(lite, LITE_BEGIN_READING, err);
+	int rc;
 
+	let_go_of_lookups(lite);
+	rc = run_named(lite, LITE_BEGIN_READING, err);
 	lite->is_reading = !rc;
 	return rc;
 }

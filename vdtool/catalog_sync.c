@@ -137,22 +137,24 @@ static int is_moved(void *user, const struct catalog_image *old, struct vd_error
 	return 1;
 }
 
-/** 1: it has moved, and that is noted. `replaced`: the image that was known at its path; 0: none.
- */
+/** 1: it has moved, and that is noted. It is looked for within a batch: what is found stays so
+ *  until it is noted, whoever else syncs. */
 static int take_moved(struct syncing *s, const struct walk_image *image,
-		      const struct catalog_key *key, int64_t replaced, uint64_t folder)
+		      const struct catalog_key *key, uint64_t folder)
 {
 	struct moving moving = {image, key, 0, 0};
-	struct catalog_image now = {.path = image->path, .key = *key, .folder = folder};
-	int rc = s->store->ops->find_inode(s->store, key->image.device, key->image.inode, is_moved,
-					   &moving, &s->err);
+	struct catalog_image now = {.path = image->path, .key = *key, .folder = folder}, replaced;
+	int rc = sync_begin(s);
 
+	if (!rc)
+		rc = s->store->ops->find_inode(s->store, key->image.device, key->image.inode,
+					       is_moved, &moving, &s->err);
 	if (rc <= 0 || !moving.id)
 		return rc < 0 ? rc : 0;
 	now.id = moving.id;
-	rc = sync_begin(s);
-	if (!rc && replaced)
-		rc = s->store->ops->drop(s->store, replaced, &s->err);
+	rc = s->store->ops->find_path(s->store, image->path, &replaced, &s->err);
+	if (rc == 1)
+		rc = s->store->ops->drop(s->store, replaced.id, &s->err);
 	if (!rc)
 		rc = s->store->ops->move(s->store, &now, &s->err);
 	if (rc)
@@ -239,7 +241,7 @@ static int look_at_image(struct syncing *s, const struct walk_image *image)
 	}
 	folder = folder_device(s, image->path);
 	if (!rc || known.key.image.inode != key.image.inode) {
-		rc = take_moved(s, image, &key, rc ? known.id : 0, folder);
+		rc = take_moved(s, image, &key, folder);
 		if (rc)
 			return rc < 0 ? rc : 0;
 	}

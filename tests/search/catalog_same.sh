@@ -144,12 +144,22 @@ for delay in 0.003 0.006 0.01 0.015 0.02 0.03 0.04; do
 	wait $pid 2>/dev/null || rc=$?
 	[ $rc != 137 ] || n_cut=$((n_cut + 1))
 done
-"$V" catalog sync -q --catalog kill.db many >out1 2>err1 &
-first=$!
-expect 0 "$V" catalog sync -q --catalog kill.db many
-wait $first || fail "one of two syncs"
-[ "$("$V" search -q --count --catalog kill.db '*')" = 300 ] || fail "after SIGKILL"
-[ "$(sqlite3 kill.db 'SELECT n = 300 FROM total; PRAGMA integrity_check')" = "1
+# Two at once, again and again, while images come, go and move: each waits for the other.
+n_pairs=0
+n_kept=300
+for i in {1..30}; do
+	case $((i % 3)) in
+	0) mv "$(find many -name '*.vhdx' | sort | sed -n "${i}p")" many/moved$i.vhdx ;;
+	1) rm "$(find many -name '*.vhdx' | sort | sed -n "${i}p")" && n_kept=$((n_kept - 1)) ;;
+	esac
+	"$V" catalog sync -q --catalog kill.db many >out1 2>err1 &
+	first=$!
+	expect 0 "$V" catalog sync -q --catalog kill.db many
+	wait $first || fail "one of two syncs: $(cat err1)"
+	n_pairs=$((n_pairs + 1))
+done
+[ "$("$V" search -q --count --catalog kill.db '*')" = $n_kept ] || fail "after SIGKILL"
+[ "$(sqlite3 kill.db 'SELECT n = '$n_kept' FROM total; PRAGMA integrity_check')" = "1
 ok" ] || fail "after SIGKILL the database is damaged"
 
 # ---- who may only read: in a folder where nothing can be made, nothing is left behind
@@ -208,3 +218,4 @@ expect 1 "$V" search --catalog none.db '*'
 [ "$(wc -l <err)" = 1 ] || fail "figures of nothing"
 echo "count: searches of a catalog and of its images $n_same"
 echo "count: syncs cut off by SIGKILL $n_cut"
+echo "count: pairs of syncs at once $n_pairs"
