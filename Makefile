@@ -52,7 +52,7 @@ meta_src := $(sort $(foreach room,xml meta guest host query policy image,$(wildc
 compact_src := $(sort $(wildcard compactor/*.c))
 # The protocol of the control channel: vdtool speaks it, vdfuse answers.
 control_src := $(sort $(wildcard control/*.c))
-tool_src := $(sort $(wildcard vdtool/*.c))
+tool_src := $(sort $(wildcard vdtool/*.c vdtool/*/*.c))
 fuse_src := $(sort $(wildcard vdfuse/*.c))
 support_src := $(sort $(wildcard tests/support/*.c))
 # test_*.c are cmocka programs that tests/run runs; other programs serve the shell tests. Rooms with
@@ -111,7 +111,7 @@ $(B)/%.o: cpp = $(cpp_lib)
 $(B)/libvdisk/xml/%.o: cpp = $(cpp_lib) $(xml_cflags)
 $(B)/compactor/%.o: cpp = $(cpp_tool)
 $(B)/control/%.o: cpp = $(cpp_tool)
-$(B)/vdtool/%.o: cpp = $(cpp_tool)
+$(B)/vdtool/%.o: cpp = $(cpp_tool) -Ivdtool
 $(B)/vdfuse/%.o: cpp = $(cpp_tool) $(fuse_cflags)
 $(B)/tests/%.o: cpp = $(cpp_test)
 $(B)/%.o: %.c $(B)/flags

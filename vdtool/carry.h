@@ -5,7 +5,7 @@
 
 #include <vdisk/disk.h>
 
-#include "options.h"
+#include "options/options.h"
 
 struct tool_carry {
 	const struct tool_args *args;

@@ -8,7 +8,7 @@
 #include "compact_report.h"
 #include "control.h"
 #include "layout_document.h"
-#include "options.h"
+#include "options/options.h"
 
 /** What the command line asks for. */
 void tool_compact_opts(const struct tool_args *args, struct vd_compact_opts *opts);

@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "control.h"
-#include "options.h"
+#include "options/options.h"
 
 /**
  * Have the process do the job `name` with `params` (freed), and follow that to its end. Ctrl-C and

@@ -9,7 +9,7 @@
 
 #include <vdisk/disk.h>
 
-#include "options.h"
+#include "options/options.h"
 
 /** Open with --source-format and --parent-root of `args`; says nothing. */
 int tool_image_open(struct vd_disk **out, const char *path, const struct tool_args *args,

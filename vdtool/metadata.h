@@ -7,7 +7,7 @@
 
 #include <vdisk/image.h>
 
-#include "options.h"
+#include "options/options.h"
 
 /** Open for `purpose` with the options of `args` (--sidecar, of a source that is converted
  *  --source-sidecar, --actor, --parent-root, --source-format). Asks the policy if the purpose does

@@ -13,7 +13,7 @@
 
 #include <vdisk/error.h>
 
-#include "options.h"
+#include "options/options.h"
 
 enum tool_exit {
 	TOOL_DONE = 0,

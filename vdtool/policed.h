@@ -12,7 +12,7 @@
 
 #include <vdisk/image.h>
 
-#include "options.h"
+#include "options/options.h"
 
 /** The folder of rules without --policy. */
 #define TOOL_POLICY_DIR "/etc/vdisk/policy.d"

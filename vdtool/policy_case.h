@@ -7,7 +7,7 @@
 
 #include <vdisk/image.h>
 
-#include "options.h"
+#include "options/options.h"
 
 struct policy_case {
 	struct vd_policy_input input;

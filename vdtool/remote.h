@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 #include "control.h"
-#include "options.h"
+#include "options/options.h"
 
 /** The process that has `path` open for writing, if that is why opening it failed with *err. */
 bool tool_remote_find(struct control_peer *peer, const char *path, struct vd_error *err);

@@ -8,7 +8,7 @@
 
 #include "control.h"
 #include "metadata.h"
-#include "options.h"
+#include "options/options.h"
 
 struct tool_remote_edits {
 	struct control_peer peer;

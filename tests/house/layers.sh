@@ -49,6 +49,7 @@ planted libvdisk/disk/planted.c '#include "format/formats.h"' 'nothing to report
 planted libvdisk/disk/planted.c 'ops->read(s); ops.open(s); vd_io_write(io); /* exit(1) */' 'nothing to report'
 planted libvdisk/disk/planted.c 's = "call exit(1)"; c = '\''"'\''; snprintf(b, 1, "");' 'nothing to report'
 planted libvdisk/disk/planted.c '/* over "two' 'nothing to report'
-planted vdtool/planted.c '#include "options.h"' 'nothing to report'
+planted vdtool/planted.c '#include "options/options.h"' 'nothing to report'
+planted vdfuse/planted.c '#include "options/options.h"' 'a tool includes "options/options.h"'
 planted vdtool/planted.c 'printf("x"); exit(1);' 'nothing to report'
 echo "$n planted lines judged rightly"

@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "image.h"
+#include "machine/run.h"
 #include "metadata.h"
 #include "output.h"
 #include "policed.h"
-#include "run.h"
 
 static bool wants_libvirt(const struct tool_args *args)
 {

@@ -5,7 +5,7 @@
 
 #include "catalog.h"
 #include "catalog_reader.h"
-#include "options.h"
+#include "options/options.h"
 #include "progress.h"
 
 /** What a sync has seen and done. */

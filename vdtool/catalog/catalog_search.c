@@ -10,7 +10,7 @@
 #include "catalog.h"
 #include "metadata.h"
 #include "output.h"
-#include "search.h"
+#include "search/search.h"
 
 #define CACHE_FIRST (1u << 10)
 #define CACHE_FULL  (1u << 15) /* values; what one image has comes on top */

@@ -13,7 +13,7 @@
 
 #include <vdisk/query.h>
 
-#include "options.h"
+#include "options/options.h"
 
 /** An image that was found. Valid during the call. */
 struct search_hit {

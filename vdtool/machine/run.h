@@ -20,7 +20,7 @@
 #include <vdisk/disk.h>
 
 #include "facts.h"
-#include "options.h"
+#include "options/options.h"
 
 #define RUN_NICS_MAX     32u
 #define RUN_GPUS_MAX     16u

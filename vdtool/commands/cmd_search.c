@@ -9,7 +9,7 @@
 #include "metadata.h"
 #include "output.h"
 #include "policy_case.h"
-#include "search_print.h"
+#include "search/search_print.h"
 
 #define WINDOW_BEFORE 48 /* bytes of a query that are shown before and behind a fault */
 #define WINDOW_AFTER  24

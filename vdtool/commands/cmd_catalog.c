@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "catalog_sync.h"
+#include "catalog/catalog_sync.h"
 #include "image.h"
 #include "metadata.h"
 #include "output.h"
