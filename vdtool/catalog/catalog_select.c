@@ -376,11 +376,8 @@ static int select_or(struct selecting *s, const struct vd_query_node *node, stru
 static int select_not(struct selecting *s, const struct vd_query_node *node, struct set *out)
 {
 	struct set ignored = {true, {NULL, 0}};
-	/* Only one term by itself is asked for by its value: parts of more may be left out where
-	 * they couldn't make it true, but here they could. */
-	int rc = node->children[0]->kind == VD_QUERY_TERM && is_cheap(node->children[0])
-		     ? select_node(s, node->children[0], &ignored)
-		     : need_all(s, node->children[0]);
+	int rc = is_cheap(node->children[0]) ? select_node(s, node->children[0], &ignored)
+					     : need_all(s, node->children[0]);
 
 	catalog_bits_free(&ignored.bits);
 	make_all(out);
