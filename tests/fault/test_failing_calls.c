@@ -432,64 +432,35 @@ static void expect_poisoned(struct job *job)
 	assert_false(workload_write(&job->w, 0, 512));
 }
 
-static bool is_right_code(int code, enum fault_call call, int error)
+/* What can be tried again must then succeed. */
+static bool strike_once(const struct fault_strike *strike, const void *what)
 {
-	if (call == FAULT_N_CALLS)
-		return code == VD_ENOMEM;
-	if (call == FAULT_SYNC)
-		return code == VD_EIO || code == VD_EPOISONED ||
-		       (error == ENOSPC && code == VD_ENOSPC);
-	return code == (error == ENOSPC ? VD_ENOSPC : VD_EIO);
-}
-
-/* The n-th call fails. False: there is no n-th call. */
-static bool strike_once(const struct operation *op, enum fault_call call, uint64_t n, int error,
-			bool is_sticky)
-{
-	bool is_memory = call == FAULT_N_CALLS, ok, is_hit;
+	bool can_again = strike->call == FAULT_N_CALLS || strike->error == ENOSPC, ok, is_hit;
+	const struct operation *op = what;
 	struct job job;
 
 	job_start(&job, op);
-	job.fault.is_sticky = is_sticky;
-	job.fault.is_short = n % 2 == 0;
-	if (is_memory)
-		fault_memory_fail(n, is_sticky);
-	else
-		fault_arm(&job.fault, call, n, error);
+	fault_strike_begin(&job.fault, strike);
 	ok = op->run(&job);
-	is_hit = is_memory ? fault_memory_hits() > 0 : job.fault.n_hit > 0;
-	fault_memory_fail(0, false);
-	fault_disarm(&job.fault);
-	if (!ok) {
-		if (!is_hit)
-			fail_msg("%s: fails without a fault: %s", op->name, job.w.err.text);
-		if (!is_right_code(job.w.err.code, call, error) || !job.w.err.text[0])
-			fail_msg("%s: %s %" PRIu64 " fails with errno %d, the answer is %s: %s",
-				 op->name, fault_call_name(call), n, error,
-				 vd_code_name(job.w.err.code), job.w.err.text);
-	} else if (is_hit && call == FAULT_SYNC) {
-		fail_msg("%s: sync %" PRIu64 " fails, and the answer is success", op->name, n);
-	}
-	if (is_hit && call == FAULT_SYNC)
+	is_hit = fault_strike_end(&job.fault, strike);
+	fault_strike_judge(strike, is_hit, op->name, ok ? NULL : &job.w.err);
+	if (is_hit && strike->call == FAULT_SYNC)
 		expect_poisoned(&job);
-	else if (!ok && op->run != do_close && (is_memory || error == ENOSPC) && !op->run(&job))
+	else if (!ok && op->run != do_close && can_again && !op->run(&job))
 		fail_msg("%s: %s %" PRIu64 " failed once, again without a fault: %s", op->name,
-			 fault_call_name(call), n, job.w.err.text);
+			 fault_call_name(strike->call), strike->nth, job.w.err.text);
 	else if (!ok && op->run != do_close)
-		ok = error == ENOSPC || is_memory;
+		ok = can_again;
 	job_end(&job, op, op->run == do_create && !ok);
 	return is_hit;
 }
 
-/* All n; how many there are. */
 static unsigned strike_all(const struct operation *op, enum fault_call call, int error,
 			   bool is_sticky)
 {
-	unsigned n = 0;
+	struct fault_strike strike = {.call = call, .error = error, .is_sticky = is_sticky};
 
-	while (strike_once(op, call, n + 1, error, is_sticky))
-		assert_true(++n < 5000);
-	return n;
+	return fault_strike_all(strike, strike_once, op);
 }
 
 static void test_operation(void **state)

@@ -144,19 +144,6 @@ static void free_host(struct host *host)
 	free(host);
 }
 
-static struct vd_disk *open_disk(struct vd_io *io)
-{
-	const char *dir = scratch_dir();
-	struct vd_open_opts opts = VD_OPEN_OPTS_INIT;
-	struct vd_disk *disk;
-
-	opts.flags = VD_OPEN_WRITE;
-	opts.parent_roots = &dir;
-	opts.n_parent_roots = 1;
-	must(vd_disk_open_io(&disk, io, &opts, &err));
-	return disk;
-}
-
 static void put(struct vd_disk *disk, uint64_t offset, size_t len, int byte)
 {
 	uint8_t *buf = malloc(len);
@@ -205,7 +192,7 @@ static void what_was_written_is_committed_on_a_full_host(void **state)
 
 	(void)state;
 	make(io, NULL);
-	disk = open_disk(io);
+	disk = scratch_open_io(io, VD_OPEN_WRITE);
 	for (int i = 0; i < 4; i++)
 		put(disk, places[i], MIB, 0x40 + i);
 	host->is_full = true;
@@ -220,7 +207,7 @@ static void what_was_written_is_committed_on_a_full_host(void **state)
 	must(vd_disk_discard(disk, places[2], MIB, &err));
 	must(vd_disk_flush(disk, &err));
 	must(vd_disk_close(disk, &err));
-	disk = open_disk(io);
+	disk = scratch_open_io(io, VD_OPEN_WRITE);
 	expect(disk, places[0], MIB, 0x40);
 	expect(disk, places[1], 3 * PAGE, 0x51);
 	expect(disk, places[1] + 3 * PAGE, MIB - 3 * PAGE, 0x41);
@@ -242,7 +229,7 @@ static void the_log_goes_on_where_it_has_space(void **state)
 
 	(void)state;
 	make(io, NULL);
-	disk = open_disk(io);
+	disk = scratch_open_io(io, VD_OPEN_WRITE);
 	for (unsigned i = 0; i < N_FLUSHES; i++) {
 		put(disk, i * MIB, PAGE, 0x61);
 		must(vd_disk_flush(disk, &err));
@@ -256,7 +243,7 @@ static void the_log_goes_on_where_it_has_space(void **state)
 	vd_disk_get_stats(disk, &after);
 	assert_int_equal(after.n_log_laps, before.n_log_laps + 1);
 	must(vd_disk_close(disk, &err));
-	disk = open_disk(io);
+	disk = scratch_open_io(io, VD_OPEN_WRITE);
 	for (unsigned i = 0; i <= N_FLUSHES; i++)
 		expect(disk, i * MIB, PAGE, i < N_FLUSHES ? 0x61 : 0x62);
 	must(vd_disk_close(disk, &err));
@@ -278,7 +265,7 @@ static void so_are_the_bits_of_a_child(void **state)
 	create.virtual_size = (uint64_t)64 << 30;
 	must(vd_disk_create(parent, &create, &err));
 	make(io, parent);
-	disk = open_disk(io);
+	disk = scratch_open_io(io, VD_OPEN_WRITE);
 	for (uint64_t i = 0; i < 3; i++)
 		put(disk, (i * 20 << 30) + 1024, 2048, 0x71 + (int)i);
 	host->is_full = true;
@@ -287,7 +274,7 @@ static void so_are_the_bits_of_a_child(void **state)
 	must(vd_disk_flush(disk, &err));
 	assert_int_equal(host->n_refused, 0);
 	must(vd_disk_close(disk, &err));
-	disk = open_disk(io);
+	disk = scratch_open_io(io, VD_OPEN_WRITE);
 	expect(disk, 1024, 512, 0x7f);
 	expect(disk, 1536, 1536, 0x71);
 	expect(disk, ((uint64_t)40 << 30) + 1024, 2048, 0x73);
@@ -307,7 +294,7 @@ static void a_host_that_was_full_before_is_told_at_once(void **state)
 
 	(void)state;
 	make(io, NULL);
-	disk = open_disk(io);
+	disk = scratch_open_io(io, VD_OPEN_WRITE);
 	host->is_full = true;
 	assert_int_equal(vd_disk_write(disk, &byte, 1, 0, &err), VD_ENOSPC);
 	must(vd_disk_flush(disk, &err));
@@ -315,7 +302,7 @@ static void a_host_that_was_full_before_is_told_at_once(void **state)
 	put(disk, 0, PAGE, 0x11);
 	must(vd_disk_flush(disk, &err));
 	must(vd_disk_close(disk, &err));
-	disk = open_disk(io);
+	disk = scratch_open_io(io, VD_OPEN_WRITE);
 	expect(disk, 0, PAGE, 0x11);
 	must(vd_disk_close(disk, &err));
 	vd_io_close(io);

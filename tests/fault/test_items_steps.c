@@ -50,25 +50,10 @@ static void make(struct store *store, const char *parent)
 	vd_io_close(io);
 }
 
-static struct vd_disk *open_io(struct vd_io *io, uint32_t flags)
-{
-	const char *dir = scratch_dir();
-	struct vd_open_opts opts = VD_OPEN_OPTS_INIT;
-	struct vd_error err = VD_ERROR_INIT;
-	struct vd_disk *disk = NULL;
-
-	opts.flags = flags;
-	opts.parent_roots = &dir;
-	opts.n_parent_roots = 1;
-	if (vd_disk_open_io(&disk, io, &opts, &err) < 0)
-		fail_msg("open: %s", err.text);
-	return disk;
-}
-
 static struct vd_disk *open_store(struct store *store, uint32_t flags)
 {
 	struct vd_io *io = store_io(store, flags != 0);
-	struct vd_disk *disk = open_io(io, flags);
+	struct vd_disk *disk = scratch_open_io(io, flags);
 
 	vd_io_close(io);
 	return disk;
@@ -131,7 +116,7 @@ static void fail_and_go_on(const struct itemset *to)
 	under = store_io(store, true);
 	hook = (struct hook){.under = under, .before = no_room};
 	io = hook_io(&hook);
-	disk = open_io(io, VD_OPEN_WRITE);
+	disk = scratch_open_io(io, VD_OPEN_WRITE);
 	must_change(&first, disk);
 	full.off = MIB;
 	full.len = MIB;

@@ -21,13 +21,9 @@
 #include <vdisk/item.h>
 #include <vdisk/meta.h>
 
-#include "model.h"
-#include "record.h"
-#include "scene.h"
+#include "powercut.h"
 #include "scratch.h"
 #include "stamp.h"
-#include "store.h"
-#include "workload.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -67,7 +63,7 @@ struct edited {
 	char *state;
 };
 
-struct life {
+struct seen {
 	struct edited at[N_EDITS + 1];
 	size_t n;
 	uint64_t n_before, n_after; /* states seen that show the one or the other, while changing */
@@ -165,16 +161,16 @@ static char *state_of(struct vd_disk *disk, char *text, size_t size)
 	return NULL;
 }
 
-static void remember(struct life *life, struct record *record, struct vd_disk *disk, size_t begin)
+static void remember(struct seen *seen, struct record *record, struct vd_disk *disk, size_t begin)
 {
-	struct edited *e = &life->at[life->n++];
+	struct edited *e = &seen->at[seen->n++];
 	char text[600];
 
 	e->begin = begin;
 	e->end = record ? record_now(record) : 0;
 	e->state = state_of(disk, text, sizeof(text));
 	if (!e->state)
-		fail_msg("edit %zu: %s", life->n, text);
+		fail_msg("edit %zu: %s", seen->n, text);
 }
 
 #define OK(call)                                                                                   \
@@ -217,20 +213,20 @@ static void make_edit(struct vd_disk *disk, const struct edit *edit, uint64_t se
 /* As after the last edit that was done at this moment, or the one under way. */
 static bool may_show(void *user, size_t moment, struct vd_disk *disk, char *text, size_t size)
 {
-	struct life *life = user;
-	size_t i = life->n - 1;
+	struct seen *seen = user;
+	size_t i = seen->n - 1;
 	bool is_changing, is_before, is_after;
 	char *state = state_of(disk, text, size);
 
 	if (!state)
 		return false;
-	while (i && life->at[i].end > moment)
+	while (i && seen->at[i].end > moment)
 		i--;
-	is_changing = i + 1 < life->n && life->at[i + 1].begin < moment;
-	is_before = !strcmp(state, life->at[i].state);
-	is_after = is_changing && !strcmp(state, life->at[i + 1].state);
-	life->n_before += is_changing && is_before;
-	life->n_after += is_after;
+	is_changing = i + 1 < seen->n && seen->at[i + 1].begin < moment;
+	is_before = !strcmp(state, seen->at[i].state);
+	is_after = is_changing && !strcmp(state, seen->at[i + 1].state);
+	seen->n_before += is_changing && is_before;
+	seen->n_after += is_after;
 	if (!is_before && !is_after)
 		snprintf(text, size, "neither the metadata after edit %zu nor %s:\n%.400s", i,
 			 is_changing ? "that after the next" : "another", state);
@@ -239,28 +235,20 @@ static bool may_show(void *user, size_t moment, struct vd_disk *disk, char *text
 }
 
 /* An image with metadata and an item of somebody else's. */
-static void make_image(struct store *store, uint64_t disk_size, struct vd_open_opts opts,
-		       struct life *life)
+static void make_image(struct powercut *cut, struct seen *seen)
 {
 	static const struct edit first = {.tag = "made", .files = {{"configuration", "a", 70}}};
-	struct vd_create_opts create = VD_CREATE_OPTS_INIT;
 	struct vd_item_change foreign = {
 	    .id = {7}, .flags = VD_ITEM_USER, .length = 7, .data = "foreign"};
 	struct vd_error err = VD_ERROR_INIT;
-	struct vd_io *io = store_io(store, true);
 	struct vd_disk *disk;
 
-	create.virtual_size = disk_size;
-	create.block_size = (uint32_t)MIB;
-	create.log_size = (uint32_t)MIB;
-	opts.flags = VD_OPEN_WRITE;
-	OK(vd_disk_create_io(io, &create, &err));
-	OK(vd_disk_open_io(&disk, io, &opts, &err));
+	powercut_make_image(cut);
+	disk = powercut_open_image(cut);
 	OK(vd_disk_change_items(disk, &foreign, 1, &err));
 	make_edit(disk, &first, 99);
-	remember(life, NULL, disk, 0);
+	remember(seen, NULL, disk, 0);
 	OK(vd_disk_close(disk, &err));
-	vd_io_close(io);
 }
 
 static uint32_t n_items(struct vd_disk *disk)
@@ -274,7 +262,7 @@ static uint32_t n_items(struct vd_disk *disk)
 	return (uint32_t)n;
 }
 
-static void live(struct workload *w, struct life *life)
+static void live(struct workload *w, struct seen *seen)
 {
 	for (size_t i = 0; i < N_EDITS; i++) {
 		size_t begin;
@@ -285,84 +273,47 @@ static void live(struct workload *w, struct life *life)
 		begin = record_now(w->record);
 		make_edit(w->disk, &edits[i], i + 1);
 		assert_true(n_items(w->disk) >= edits[i].n_items);
-		remember(life, w->record, w->disk, begin);
+		remember(seen, w->record, w->disk, begin);
 	}
 }
 
-static uint64_t n_wanted(void)
-{
-	const char *wanted = getenv("VD_CRASH_STATES");
-
-	return wanted && *wanted ? strtoull(wanted, NULL, 10) : 0;
-}
-
-static void check_count(const struct life *life)
+static void check_count(const struct seen *seen)
 {
 	print_message("while an edit was under way, %" PRIu64
 		      " looks found what was before, %" PRIu64 " what was to be\n",
-		      life->n_before, life->n_after);
+		      seen->n_before, seen->n_after);
 	print_message("count: power cuts while files are attached, states examined %" PRIu64 "\n",
 		      count.states);
-	assert_true(count.states >= 200 && count.states >= n_wanted());
+	assert_true(count.states >= 200 && count.states >= powercut_n_states(0));
 	assert_true(count.dirty && count.nested && count.by_kind[CRASH_SUBSET]);
-	assert_true(life->n_before && life->n_after);
+	assert_true(seen->n_before && seen->n_after);
 	if (scratch_has("qemu-io"))
 		assert_true(count.qemu >= 10);
 }
 
-static void test_edits(void **cmocka_state)
+static void test_edits(void **state)
 {
-	static const struct window windows[] = {{0, 6 * MIB}};
-	struct store *before = store_new(NULL), *store;
-	struct model *model = model_new(6 * MIB, 71), *first;
-	struct workload w = {.opts = VD_OPEN_OPTS_INIT, .model = model, .windows = windows};
-	struct trace_player player;
-	struct scene scene;
-	struct life life = {0};
+	static const struct powercut_life life = {.name = "metadata",
+						  .size = 6 * MIB,
+						  .windows = {{0, 6 * MIB}},
+						  .never_reopen = true,
+						  .is_for_qemu = true};
+	struct powercut cut;
+	struct seen seen = {0};
 
-	(void)cmocka_state;
-	make_image(before, 6 * MIB, w.opts, &life);
-	first = model_copy(model);
-	store = store_new(before);
-	w.record = record_new(store);
-	w.io = record_io(w.record);
-	w.n_windows = 1;
-	w.random = 4000;
-	w.never_reopen = true;
-	assert_true(workload_open(&w));
-	live(&w, &life);
-	if (!workload_check(&w) || !workload_close(&w))
-		fail_msg("while recording: %s", w.text);
-	vd_io_close(w.io);
-
-	player = (struct trace_player){.trace = w.trace, .n = w.n_trace, .model = first};
-	scene = (struct scene){.name = "metadata",
-			       .windows = windows,
-			       .n_windows = 1,
-			       .is_for_qemu = true,
-			       .state = before,
-			       .count = &count,
-			       .record = w.record,
-			       .crash = crash_new(w.record, before),
-			       .model = first,
-			       .opts = w.opts,
-			       .random = 1,
-			       .also = may_show,
-			       .also_user = &life};
-	scene_begin(&scene);
-	scene_walk(&scene, &player, n_wanted());
-	scene_end(&scene);
-	trace_finish(&player);
-	crash_free(scene.crash);
-	check_count(&life);
-	for (size_t i = 0; i < life.n; i++)
-		free(life.at[i].state);
-	record_free(w.record);
-	workload_free_trace(&w);
-	model_free(first);
-	model_free(model);
-	store_free(store);
-	store_free(before);
+	(void)state;
+	powercut_begin(&cut, &life, 71);
+	make_image(&cut, &seen);
+	powercut_record(&cut, 4000);
+	live(&cut.w, &seen);
+	powercut_stop(&cut, true);
+	cut.also = may_show;
+	cut.also_user = &seen;
+	powercut_walk(&cut, powercut_n_states(0), &count);
+	powercut_end(&cut);
+	check_count(&seen);
+	for (size_t i = 0; i < seen.n; i++)
+		free(seen.at[i].state);
 }
 
 int main(void)

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,9 +49,6 @@ struct job {
 	struct vd_disk *disk;
 	struct vd_error err;
 	size_t n_blocks;
-	enum fault_call call; /* that failed */
-	unsigned nth;
-	int error;
 };
 
 struct operation {
@@ -152,21 +150,6 @@ static const struct operation operations[] = {
     {"space: move a bitmap", &differencing, do_move_bitmap},
 };
 
-static struct vd_disk *open_io(struct vd_io *io, uint32_t flags)
-{
-	const char *dir = scratch_dir();
-	struct vd_open_opts opts = VD_OPEN_OPTS_INIT;
-	struct vd_error err = VD_ERROR_INIT;
-	struct vd_disk *disk = NULL;
-
-	opts.flags = flags;
-	opts.parent_roots = &dir;
-	opts.n_parent_roots = 1;
-	if (vd_disk_open_io(&disk, io, &opts, &err))
-		fail_msg("open: %s", err.text);
-	return disk;
-}
-
 static void look(struct vd_disk *disk, const struct model *model, const char *when)
 {
 	char text[800];
@@ -188,7 +171,7 @@ static void examine(const struct job *job, const char *when)
 	assert_int_equal(vd_disk_check_io(io, &opts, NULL, NULL, &n_errors, &err), 0);
 	if (n_errors)
 		fail_msg("%s: the check finds %d errors", when, (int)n_errors);
-	disk = open_io(io, 0);
+	disk = scratch_open_io(io, 0);
 	look(disk, job->base->model, when);
 	assert_int_equal(vd_disk_close(disk, &err), 0);
 	vd_io_close(io);
@@ -202,7 +185,7 @@ static void job_start(struct job *job, struct base *base)
 	job->store = store_new(base->store);
 	job->fault = (struct fault){.store = job->store, .call = FAULT_N_CALLS};
 	job->io = fault_io(&job->fault);
-	job->disk = open_io(job->io, VD_OPEN_WRITE);
+	job->disk = scratch_open_io(job->io, VD_OPEN_WRITE);
 }
 
 static void reopen(struct job *job, bool is_poisoned)
@@ -214,11 +197,11 @@ static void reopen(struct job *job, bool is_poisoned)
 	vd_io_close(job->io);
 	examine(job, "closed");
 	job->io = fault_io(&job->fault);
-	job->disk = open_io(job->io, VD_OPEN_WRITE);
+	job->disk = scratch_open_io(job->io, VD_OPEN_WRITE);
 }
 
 /* Compacted once more it is as small as if nothing had happened. */
-static void job_end(struct job *job, const struct operation *op, bool was_memory)
+static void job_end(struct job *job, const struct operation *op, const struct fault_strike *strike)
 {
 	struct vd_error err = VD_ERROR_INIT;
 	bool is_poisoned = vd_io_is_poisoned(job->io);
@@ -228,13 +211,14 @@ static void job_end(struct job *job, const struct operation *op, bool was_memory
 	if (is_poisoned)
 		assert_int_equal(do_cut(job), VD_EPOISONED);
 	/* Space for whose list there was no memory comes back with the next opening. */
-	if (is_poisoned || was_memory)
+	if (is_poisoned || strike->call == FAULT_N_CALLS)
 		reopen(job, is_poisoned);
 	if (do_compact(job))
 		fail_msg("%s: compacting afterwards: %s", op->name, job->err.text);
 	if (job->base->least && store_length(job->store) != job->base->least)
-		fail_msg("%s: after %s %u, %d: space is lost: %d MiB instead of %d", op->name,
-			 fault_call_name(job->call), job->nth, job->error,
+		fail_msg("%s: after %s %" PRIu64 ", %d%s: space is lost: %d MiB instead of %d",
+			 op->name, fault_call_name(strike->call), strike->nth, strike->error,
+			 strike->is_sticky ? " from then on" : "",
 			 (int)(store_length(job->store) / MIB), (int)(job->base->least / MIB));
 	look(job->disk, job->base->model, "compacted");
 	if (vd_disk_close(job->disk, &err))
@@ -247,57 +231,29 @@ static void job_end(struct job *job, const struct operation *op, bool was_memory
 			 fault_memory_blocks() - job->n_blocks);
 }
 
-static bool is_right_code(int code, enum fault_call call, int error)
+static bool strike_once(const struct fault_strike *strike, const void *what)
 {
-	if (call == FAULT_N_CALLS)
-		return code == VD_ENOMEM;
-	if (call == FAULT_SYNC)
-		return code == VD_EIO || code == VD_EPOISONED ||
-		       (error == ENOSPC && code == VD_ENOSPC);
-	return code == (error == ENOSPC ? VD_ENOSPC : VD_EIO);
-}
-
-/* The n-th call fails. False: there is no n-th call. */
-static bool strike_once(const struct operation *op, enum fault_call call, unsigned n, int error,
-			bool is_sticky)
-{
-	bool is_memory = call == FAULT_N_CALLS, is_hit;
+	const struct operation *op = what;
 	struct job job;
+	bool is_hit;
 	int ret;
 
 	job_start(&job, op->base);
-	job.fault.is_sticky = is_sticky;
-	job.fault.is_short = n % 2 == 0;
-	if (is_memory)
-		fault_memory_fail(n, is_sticky);
-	else
-		fault_arm(&job.fault, call, n, error);
+	fault_strike_begin(&job.fault, strike);
 	ret = op->run(&job);
-	is_hit = is_memory ? fault_memory_hits() > 0 : job.fault.n_hit > 0;
-	fault_memory_fail(0, false);
-	fault_disarm(&job.fault);
-	if (ret && !is_hit)
-		fail_msg("%s: fails without a fault: %s", op->name, job.err.text);
-	if (ret && (!is_right_code(ret, call, error) || !job.err.text[0]))
-		fail_msg("%s: %s %u fails with errno %d, the answer is %s: %s", op->name,
-			 fault_call_name(call), n, error, vd_code_name(ret), job.err.text);
-	if (!ret && is_hit && call == FAULT_SYNC)
-		fail_msg("%s: sync %u fails, and the answer is success", op->name, n);
-	job.call = call;
-	job.nth = n;
-	job.error = is_sticky ? -error : error;
-	job_end(&job, op, is_memory);
+	is_hit = fault_strike_end(&job.fault, strike);
+	fault_strike_judge(strike, is_hit, op->name, ret ? &job.err : NULL);
+	assert_true(!ret || ret == job.err.code);
+	job_end(&job, op, strike);
 	return is_hit;
 }
 
 static unsigned strike_all(const struct operation *op, enum fault_call call, int error,
 			   bool is_sticky)
 {
-	unsigned n = 0;
+	struct fault_strike strike = {.call = call, .error = error, .is_sticky = is_sticky};
 
-	while (strike_once(op, call, n + 1, error, is_sticky))
-		assert_true(++n < 5000);
-	return n;
+	return fault_strike_all(strike, strike_once, op);
 }
 
 static void test_operation(void **state)
@@ -334,7 +290,8 @@ static void base_make(struct base *base)
 	const char *dir = scratch_dir(), *parent = scratch_path("moves-failing-parent.vhdx");
 	struct vd_create_opts create = VD_CREATE_OPTS_INIT;
 	struct vd_error err = VD_ERROR_INIT;
-	struct operation whole = {"base", base, do_compact};
+	const struct operation whole = {"base", base, do_compact};
+	const struct fault_strike none = {.call = FAULT_READ};
 	struct vd_disk *disk;
 	struct vd_io *io;
 	struct job job;
@@ -354,7 +311,7 @@ static void base_make(struct base *base)
 	}
 	io = store_io(base->store, true);
 	assert_int_equal(vd_disk_create_io(io, &create, &err), 0);
-	disk = open_io(io, VD_OPEN_WRITE);
+	disk = scratch_open_io(io, VD_OPEN_WRITE);
 	for (uint64_t i = 7; i-- > 1;)
 		put(disk, base->model, i * MIB, MIB, (uint32_t)i);
 	put(disk, base->model, 65536, 65536, 9);
@@ -369,7 +326,7 @@ static void base_make(struct base *base)
 	job_start(&job, base);
 	assert_int_equal(do_compact(&job), 0);
 	base->least = store_length(job.store);
-	job_end(&job, &whole, false);
+	job_end(&job, &whole, &none);
 }
 
 static int make_bases(void **state)

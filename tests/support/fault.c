@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,4 +261,58 @@ void fault_hold_minimum(const char *name, const unsigned points[FAULT_N_CALLS], 
 	fclose(file);
 	if (!is_there)
 		fail_msg("%s has no line of '%s'", path, name);
+}
+
+void fault_strike_begin(struct fault *fault, const struct fault_strike *strike)
+{
+	fault->is_sticky = strike->is_sticky;
+	fault->is_short = strike->nth % 2 == 0;
+	if (strike->call == FAULT_N_CALLS)
+		fault_memory_fail(strike->nth, strike->is_sticky);
+	else
+		fault_arm(fault, strike->call, strike->nth, strike->error);
+}
+
+bool fault_strike_end(struct fault *fault, const struct fault_strike *strike)
+{
+	bool is_hit = strike->call == FAULT_N_CALLS ? fault_memory_hits() > 0 : fault->n_hit > 0;
+
+	fault_memory_fail(0, false);
+	fault_disarm(fault);
+	return is_hit;
+}
+
+static bool is_right_code(const struct fault_strike *strike, int code)
+{
+	if (strike->call == FAULT_N_CALLS)
+		return code == VD_ENOMEM;
+	if (strike->call == FAULT_SYNC && (code == VD_EIO || code == VD_EPOISONED))
+		return true;
+	return code == (strike->error == ENOSPC ? VD_ENOSPC : VD_EIO);
+}
+
+void fault_strike_judge(const struct fault_strike *strike, bool is_hit, const char *name,
+			const struct vd_error *failure)
+{
+	const char *call = fault_call_name(strike->call);
+
+	if (failure && !is_hit)
+		fail_msg("%s: fails without a fault: %s", name, failure->text);
+	if (failure && (!is_right_code(strike, failure->code) || !failure->text[0]))
+		fail_msg("%s: %s %" PRIu64 " fails with errno %d, the answer is %s: %s", name, call,
+			 strike->nth, strike->error, vd_code_name(failure->code), failure->text);
+	if (!failure && is_hit && strike->call == FAULT_SYNC)
+		fail_msg("%s: sync %" PRIu64 " fails, and the answer is success", name,
+			 strike->nth);
+}
+
+unsigned fault_strike_all(struct fault_strike strike,
+			  bool (*once)(const struct fault_strike *strike, const void *operation),
+			  const void *operation)
+{
+	unsigned n = 0;
+
+	for (strike.nth = 1; once(&strike, operation); strike.nth++)
+		assert_true(++n < 5000);
+	return n;
 }

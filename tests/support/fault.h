@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <vdisk/error.h>
 #include <vdisk/sys/io.h>
 
 #include "store.h"
@@ -59,5 +60,25 @@ uint64_t fault_memory_hits(void);
  * prints).
  */
 void fault_hold_minimum(const char *name, const unsigned points[FAULT_N_CALLS], unsigned memory);
+
+/** One failure among all that an operation can meet. */
+struct fault_strike {
+	enum fault_call call; /* FAULT_N_CALLS: a request for memory */
+	uint64_t nth;
+	int error;
+	bool is_sticky;
+};
+/** From here on it waits for what calls fault->store. */
+void fault_strike_begin(struct fault *fault, const struct fault_strike *strike);
+/** Nothing fails any more. Has anything? */
+bool fault_strike_end(struct fault *fault, const struct fault_strike *strike);
+/** The operation `name` answered `failure` (NULL: it got through), which has to be right: fails the
+ *  test. */
+void fault_strike_judge(const struct fault_strike *strike, bool is_hit, const char *name,
+			const struct vd_error *failure);
+/** Try it with nth = 1, 2, 3 ... until `once` says that nothing was hit. How many there are. */
+unsigned fault_strike_all(struct fault_strike strike,
+			  bool (*once)(const struct fault_strike *strike, const void *operation),
+			  const void *operation);
 
 #endif

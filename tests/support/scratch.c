@@ -2,7 +2,12 @@
 /* The private folder of a test: see scratch.h. */
 #include "scratch.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,4 +69,19 @@ int scratch_run(const char *fmt, ...)
 bool scratch_has(const char *program)
 {
 	return scratch_run("command -v %s >/dev/null 2>&1", program) == 0;
+}
+
+struct vd_disk *scratch_open_io(struct vd_io *io, uint32_t flags)
+{
+	const char *dir = scratch_dir();
+	struct vd_open_opts opts = VD_OPEN_OPTS_INIT;
+	struct vd_error err = VD_ERROR_INIT;
+	struct vd_disk *disk = NULL;
+
+	opts.flags = flags;
+	opts.parent_roots = &dir;
+	opts.n_parent_roots = 1;
+	if (vd_disk_open_io(&disk, io, &opts, &err))
+		fail_msg("open: %s", err.text);
+	return disk;
 }

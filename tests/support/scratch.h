@@ -5,6 +5,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include <vdisk/disk.h>
 
 /** The folder. */
 const char *scratch_dir(void);
@@ -14,5 +17,7 @@ const char *scratch_path(const char *name);
 int scratch_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /** Such a program is installed. */
 bool scratch_has(const char *program);
+/** Open the image in `io`, whose parents lie in the folder; fails the test. */
+struct vd_disk *scratch_open_io(struct vd_io *io, uint32_t flags);
 
 #endif

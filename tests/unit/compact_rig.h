@@ -45,25 +45,12 @@ struct image {
 	uint8_t id[16]; /* the DataWriteGuid */
 };
 
-static inline struct vd_disk *open_io(struct vd_io *io, uint32_t flags)
-{
-	const char *dir = scratch_dir();
-	struct vd_open_opts opts = VD_OPEN_OPTS_INIT;
-	struct vd_disk *disk = NULL;
-
-	opts.flags = flags;
-	opts.parent_roots = &dir;
-	opts.n_parent_roots = 1;
-	must(vd_disk_open_io(&disk, io, &opts, &err));
-	return disk;
-}
-
 static inline void open_image(struct image *image)
 {
 	struct vd_disk_info info = {.size = sizeof(info)};
 
 	image->io = store_io(image->store, true);
-	image->disk = open_io(image->io, VD_OPEN_WRITE);
+	image->disk = scratch_open_io(image->io, VD_OPEN_WRITE);
 	vd_disk_get_info(image->disk, &info);
 	memcpy(image->id, info.data_write_id, 16);
 }
@@ -82,7 +69,7 @@ static inline void close_image(struct image *image)
 	opts.flags = VD_OPEN_NO_PARENTS;
 	must(vd_disk_check_io(image->io, &opts, NULL, NULL, &n_errors, &err));
 	assert_int_equal(n_errors, 0);
-	image->disk = open_io(image->io, 0);
+	image->disk = scratch_open_io(image->io, 0);
 	if (!model_check_disk(image->model, MODEL_LIVE, image->disk, text, sizeof(text)))
 		fail_msg("after the close: %s", text);
 	vd_disk_get_info(image->disk, &info);

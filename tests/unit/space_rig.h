@@ -37,19 +37,6 @@ static inline void must(int ret)
 		fail_msg("%s", err.text);
 }
 
-static inline struct vd_disk *open_io(struct vd_io *io, uint32_t flags)
-{
-	const char *dir = scratch_dir();
-	struct vd_open_opts opts = VD_OPEN_OPTS_INIT;
-	struct vd_disk *disk = NULL;
-
-	opts.flags = flags;
-	opts.parent_roots = &dir;
-	opts.n_parent_roots = 1;
-	must(vd_disk_open_io(&disk, io, &opts, &err));
-	return disk;
-}
-
 /* An open image in a store. */
 struct image {
 	struct store *store;
@@ -63,7 +50,7 @@ static inline void open_image(struct image *image)
 	struct vd_disk_info info = {.size = sizeof(info)};
 
 	image->io = store_io(image->store, true);
-	image->disk = open_io(image->io, VD_OPEN_WRITE);
+	image->disk = scratch_open_io(image->io, VD_OPEN_WRITE);
 	vd_disk_get_info(image->disk, &info);
 	memcpy(image->id, info.data_write_id, 16);
 }
@@ -85,7 +72,7 @@ static inline bool has_same_id(const struct image *image)
 {
 	struct vd_disk_info info = {.size = sizeof(info)};
 	struct vd_io *io = store_io(image->store, false);
-	struct vd_disk *disk = open_io(io, VD_OPEN_NO_PARENTS);
+	struct vd_disk *disk = scratch_open_io(io, VD_OPEN_NO_PARENTS);
 
 	vd_disk_get_info(disk, &info);
 	must(vd_disk_close(disk, &err));

@@ -128,7 +128,7 @@ static void a_dry_run_tells_what_comes(void **state)
 			close_image(&image);
 			hash = store_hash(image.store);
 			io = store_io(image.store, false);
-			disk = open_io(io, 0);
+			disk = scratch_open_io(io, 0);
 			opts.level = (enum vd_compact_level)level;
 			opts.flags = flags | VD_COMPACT_DRY_RUN;
 			must(vd_compact(disk, &opts, &told, &err));

@@ -3,6 +3,7 @@
  * has a say in them. */
 #include <time.h>
 
+#include "fault.h"
 #include "judge_rig.h"
 
 static void test_first_rule_decides(void **state)
@@ -336,6 +337,17 @@ static void test_format(void **state)
 	judge_end(&j);
 }
 
+/* To be judged by one rule: an image with a tag, in whose metadata there may be damage. */
+static void begin_damaged(struct judge *j, const char *rule, bool is_damaged)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), POLICY("%s"), rule);
+	judge_begin(j, text);
+	says(j->document, "tag", "x", 0);
+	says(j->image, "metadata.damaged", is_damaged ? "true" : "false", 0);
+}
+
 /* And a rule that would deny because of what could stand in a damaged document does deny. */
 static void test_what_damage_could_hide(void **state)
 {
@@ -354,14 +366,10 @@ static void test_what_damage_could_hide(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		for (int is_damaged = 0; is_damaged < 2; is_damaged++) {
-			char text[512];
 			struct judge j;
 
-			snprintf(text, sizeof(text), POLICY("%s"), rows[i].rule);
-			judge_begin(&j, text);
+			begin_damaged(&j, rows[i].rule, is_damaged);
 			j.action = VD_PURPOSE_CONVERT;
-			says(j.document, "tag", "x", 0);
-			says(j.image, "metadata.damaged", is_damaged ? "true" : "false", 0);
 			if (is_damaged && rows[i].is_unsure)
 				assert_denied(&j, "a");
 			else
@@ -393,18 +401,14 @@ static void test_absence_of_what_is_damaged(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		for (int is_damaged = 0; is_damaged < 2; is_damaged++) {
-			char text[512];
 			struct judge j;
 
-			snprintf(text, sizeof(text), POLICY("%s"), rows[i].rule);
-			judge_begin(&j, text);
-			says(j.document, "tag", "x", 0);
-			says(j.image, "metadata.damaged", is_damaged ? "true" : "false", 0);
+			begin_damaged(&j, rows[i].rule, is_damaged);
 			if (is_damaged && rows[i].is_unsure) {
 				assert_denied(&j, "a");
 				assert_holds(j.decision->reason, "can't be evaluated");
 				assert_holds(j.decision->reason, "damaged");
-			} else if (is_damaged || !strstr(text, "damaged:true")) {
+			} else if (is_damaged || !strstr(rows[i].rule, "damaged:true")) {
 				assert_decision(&j, true, "a");
 			}
 			judge_end(&j);
@@ -412,38 +416,16 @@ static void test_absence_of_what_is_damaged(void **state)
 	}
 }
 
-static struct {
-	long left;
-} memory;
-
-static void *take(void *user, size_t size)
-{
-	(void)user;
-	return memory.left-- > 0 ? malloc(size) : NULL;
-}
-
-static void *resize(void *user, void *old, size_t size)
-{
-	(void)user;
-	return memory.left-- > 0 ? realloc(old, size) : NULL;
-}
-
-static void give_back(void *user, void *old)
-{
-	(void)user;
-	free(old);
-}
-
 /* Without memory there is no decision; never another one. */
 static void test_without_memory(void **state)
 {
-	static const struct vd_allocator hooks = {take, resize, give_back, NULL};
 	static char first[65536], other[65536];
 	struct vd_decision *decision;
 	struct vd_policy_input input;
 	struct judge j;
+	size_t n_blocks;
 	int ret = VD_ENOMEM;
-	long n = 0;
+	uint64_t n = 0;
 
 	(void)state;
 	judge_begin(&j, POLICY(RULE("a", "run", "deny", WHEN("tag:x OR expires after now"))));
@@ -455,17 +437,18 @@ static void test_without_memory(void **state)
 	append(first, sizeof(first), judge(&j));
 	assert_string_equal(j.decision->rule, "builtin:hardware");
 	input = judge_input(&j);
+	fault_memory_watch();
+	n_blocks = fault_memory_blocks();
 	for (; ret == VD_ENOMEM; n++) {
-		vd_set_allocator(&hooks);
-		memory.left = n;
+		fault_memory_fail(n + 1, true);
 		ret = vd_policy_decide(j.policy, &input, &decision, NULL);
-		memory.left = 1000000;
-		if (!ret)
+		fault_memory_fail(0, false);
+		if (!ret) {
 			append(other, sizeof(other), decision);
-		if (!ret)
 			vd_decision_free(decision);
-		vd_set_allocator(NULL);
+		}
 	}
+	assert_int_equal(fault_memory_blocks(), n_blocks);
 	assert_int_equal(ret, 0);
 	assert_string_equal(first, other);
 	assert_true(n > 8);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Files of rules: their order, their language, and that whatever is wrong makes a policy that
  * denies and says where. */
+#include "fault.h"
 #include "judge_rig.h"
 
 static struct vd_policy *load(const char *dir)
@@ -239,51 +240,30 @@ static void test_number_of_rules(void **state)
 }
 
 /* Memory that ends at any moment: no policy, or a whole one. */
-static struct {
-	long left;
-} memory;
-
-static void *take(void *user, size_t size)
-{
-	(void)user;
-	return memory.left-- > 0 ? malloc(size) : NULL;
-}
-
-static void *resize(void *user, void *old, size_t size)
-{
-	(void)user;
-	return memory.left-- > 0 ? realloc(old, size) : NULL;
-}
-
-static void give_back(void *user, void *old)
-{
-	(void)user;
-	free(old);
-}
-
 static void test_without_memory(void **state)
 {
-	static const struct vd_allocator hooks = {take, resize, give_back, NULL};
 	struct vd_policy *policy;
 	int ret = VD_ENOMEM;
-	long n = 0;
+	uint64_t n = 0;
+	size_t n_blocks;
 
 	(void)state;
 	vd_policy_free(rules_of(
 	    POLICY(RULE("a", "run", "deny",
 			WHEN("tag:x OR expires before now")) "<off rule='builtin:host'/>")));
+	fault_memory_watch();
+	n_blocks = fault_memory_blocks();
 	for (; ret == VD_ENOMEM; n++) {
-		vd_set_allocator(&hooks);
-		memory.left = n;
+		fault_memory_fail(n + 1, true);
 		ret = vd_policy_load(&policy, "rules.d", NULL);
-		memory.left = 1000000;
+		fault_memory_fail(0, false);
 		if (!ret) {
 			assert_ids(policy, "a builtin:metadata builtin:validity builtin:hardware "
 					   "builtin:patches");
 			vd_policy_free(policy);
 		}
-		vd_set_allocator(NULL);
 	}
+	assert_int_equal(fault_memory_blocks(), n_blocks);
 	assert_int_equal(ret, 0);
 	assert_true(n > 20);
 }

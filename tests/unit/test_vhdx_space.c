@@ -25,7 +25,7 @@ static void the_list_tells_all_that_is_there(void **state)
 	g.file_len = 18 * MIB;
 	vhdxgen_emit(&g, store);
 	io = store_io(store, false);
-	disk = open_io(io, VD_OPEN_NO_PARENTS);
+	disk = scratch_open_io(io, VD_OPEN_NO_PARENTS);
 	must(vd_disk_list_use(disk, gather, &uses, &err));
 	assert_int_equal(uses.n, sizeof(wanted) / sizeof(wanted[0]));
 	for (size_t i = 0; i < uses.n; i++) {
