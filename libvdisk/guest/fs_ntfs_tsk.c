@@ -3,10 +3,11 @@
 #include "guest/fs_ntfs_tsk.h"
 
 #ifdef VD_HAS_TSK
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "guest/guest_library.h"
 
 /* The SONAME that goes with the structures of version 4.11 and 4.12. */
 #define SONAME "libtsk.so.19"
@@ -16,10 +17,7 @@ static bool is_loaded;
 
 static void load(void)
 {
-	static const struct {
-		const char *name;
-		size_t at;
-	} symbols[] = {
+	static const struct guest_symbol symbols[] = {
 	    {"tsk_img_open_external", offsetof(struct ntfs_tsk, img_open)},
 	    {"tsk_img_close", offsetof(struct ntfs_tsk, img_close)},
 	    {"tsk_fs_open_img", offsetof(struct ntfs_tsk, fs_open)},
@@ -34,18 +32,9 @@ static void load(void)
 	    {"tsk_error_get", offsetof(struct ntfs_tsk, error_text)},
 	    {"tsk_error_reset", offsetof(struct ntfs_tsk, error_reset)},
 	};
-	void *library = dlopen(SONAME, RTLD_NOW | RTLD_LOCAL);
 
-	if (!library)
-		return;
-	for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
-		void *symbol = dlsym(library, symbols[i].name);
-
-		if (!symbol)
-			return;
-		*(void **)((char *)&functions + symbols[i].at) = symbol;
-	}
-	is_loaded = true;
+	is_loaded =
+	    guest_library_load(SONAME, symbols, sizeof(symbols) / sizeof(symbols[0]), &functions);
 }
 
 const struct ntfs_tsk *ntfs_tsk(void)

@@ -3,10 +3,11 @@
 #include "image/scan_hivex.h"
 
 #ifdef VD_HAS_HIVEX
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "guest/guest_library.h"
 
 #define SONAME "libhivex.so.0"
 
@@ -15,10 +16,7 @@ static bool is_loaded;
 
 static void load(void)
 {
-	static const struct {
-		const char *name;
-		size_t at;
-	} symbols[] = {
+	static const struct guest_symbol symbols[] = {
 	    {"hivex_open", offsetof(struct scan_hivex, open)},
 	    {"hivex_close", offsetof(struct scan_hivex, close)},
 	    {"hivex_root", offsetof(struct scan_hivex, root)},
@@ -26,18 +24,9 @@ static void load(void)
 	    {"hivex_node_get_value", offsetof(struct scan_hivex, value)},
 	    {"hivex_value_value", offsetof(struct scan_hivex, bytes)},
 	};
-	void *library = dlopen(SONAME, RTLD_NOW | RTLD_LOCAL);
 
-	if (!library)
-		return;
-	for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
-		void *symbol = dlsym(library, symbols[i].name);
-
-		if (!symbol)
-			return;
-		*(void **)((char *)&functions + symbols[i].at) = symbol;
-	}
-	is_loaded = true;
+	is_loaded =
+	    guest_library_load(SONAME, symbols, sizeof(symbols) / sizeof(symbols[0]), &functions);
 }
 
 const struct scan_hivex *scan_hivex(void)
