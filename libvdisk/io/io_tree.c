@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Small files of a tree: what a machine tells of itself in /proc, /sys and /etc, or a folder that
- * stands for a machine. Their sizes are often told as 0, so they are read until they end. Within a
- * folder links are followed as if it were "/"; where the kernel can't do that (openat2), not at
- * all.
+ * stands for a machine. Within a folder links are followed as if it were "/"; where the kernel
+ * can't do that (openat2), not at all.
  */
 #include "io/io.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -19,8 +16,7 @@
 
 #include "base/cleanup.h"
 #include "io/io_place.h"
-
-#define FIRST_ROOM 4096u
+#include "io/io_small.h"
 
 struct vd_io_tree {
 	int folder;
@@ -79,123 +75,22 @@ static int open_in(const struct vd_io_tree *tree, const char *path)
 	return fd >= 0 ? (int)fd : -errno;
 }
 
-static int fail(const char *path, int why, struct vd_error *err)
-{
-	char text[128];
-
-	return vd_error_set(err, vd_code_from_errno(why), why, VD_NO_OFFSET, "%s: can't read: %s",
-			    path, strerror_r(why, text, sizeof(text)));
-}
-
-/* Until its end, or `max` bytes. */
-static int read_all(int fd, const char *path, size_t max, char **text, size_t *len,
-		    struct vd_error *err)
-{
-	VD_AUTO_FREE char *buf = NULL;
-	size_t room = 0, n = 0;
-
-	for (;;) {
-		ssize_t got;
-
-		if (n + 1 >= room && room < max + 1) {
-			size_t more = room ? 2 * room : FIRST_ROOM;
-			char *larger;
-
-			if (more > max + 1)
-				more = max + 1;
-			larger = vd_realloc(buf, more);
-			if (!larger)
-				return vd_no_memory(err, more, path);
-			buf = larger;
-			room = more;
-		}
-		got = n < max ? read(fd, buf + n, room - 1 - n) : 0;
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return fail(path, errno, err);
-		if (got == 0)
-			break;
-		n += (size_t)got;
-	}
-	buf[n] = '\0';
-	*text = VD_TAKE(buf);
-	*len = n;
-	return 0;
-}
-
 int vd_io_tree_read(const struct vd_io_tree *tree, const char *path, size_t max, char **text,
 		    size_t *len, struct vd_error *err)
 {
-	VD_AUTO_FD int fd = open_in(tree, path);
-	struct stat st;
-
-	if (fd < 0)
-		return fail(path, -fd, err);
-	if (fstat(fd, &st))
-		return fail(path, errno, err);
-	if (!S_ISREG(st.st_mode))
-		return vd_error_set(err, VD_ENOENT, 0, VD_NO_OFFSET, "%s: not a plain file", path);
-	return read_all(fd, path, max, text, len, err);
-}
-
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* The names of a folder, at most `max`; a full table of them is no error. */
-static int gather_names(DIR *dir, size_t max, char ***names, size_t *n, struct vd_error *err)
-{
-	size_t room = 0;
-	struct dirent *e;
-
-	while (*n < max && (e = readdir(dir))) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		if (*n == room) {
-			size_t more = room ? 2 * room : 64;
-			char **larger = vd_realloc(*names, more * sizeof(**names));
-
-			if (!larger)
-				return vd_no_memory(err, more * sizeof(**names), "names of files");
-			*names = larger;
-			room = more;
-		}
-		(*names)[*n] = vd_strdup(e->d_name);
-		if (!(*names)[*n])
-			return vd_no_memory(err, strlen(e->d_name) + 1, "a file name");
-		(*n)++;
-	}
-	return 0;
+	return vd_small_read(open_in(tree, path), path, max, text, len, err);
 }
 
 int vd_io_tree_list(const struct vd_io_tree *tree, const char *path, size_t max, vd_io_name_fn fn,
 		    void *user, struct vd_error *err)
 {
-	int fd = open_in(tree, path);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	char **names = NULL;
 	size_t n = 0;
-	int rc;
+	int rc = vd_small_list(open_in(tree, path), path, max, &names, &n, err);
 
-	if (fd < 0)
-		return fail(path, -fd, err);
-	if (!dir) {
-		rc = fail(path, errno, err);
-		close(fd);
-		return rc;
-	}
-	rc = gather_names(dir, max, &names, &n, err);
-	closedir(dir);
-	if (n)
-		qsort(names, n, sizeof(*names), compare_names);
-	for (size_t i = 0; i < n; i++) {
-		if (!rc)
-			rc = fn(user, names[i]);
-		vd_free(names[i]);
-	}
-	vd_free(names);
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = fn(user, names[i]);
+	vd_io_free_names(names);
 	return rc;
 }
 
