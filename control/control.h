@@ -111,7 +111,6 @@ void control_seat_leave(struct control_seat *seat);
 struct control_peer {
 	int fd;
 	pid_t pid;
-	uid_t uid;
 	struct control_lines in;
 };
 /**

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The client's end. Who listens under an image's name is believed only as far as needed: he must be
- * this user or root; when root asks a user's process, that process must own the image or have it
- * open for writing, or else anybody who can read an image could speak for it.
+ * the user whose folder it is, so that nobody can lead us on to somebody else's process by a link;
+ * when root asks a user's process, that must own the image or have it open for writing, or else
+ * anybody who can read an image could speak for it. Nobody is waited for without end.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,6 +56,8 @@ static int each_folder(int (*fn)(void *user, int folder_fd, uid_t uid), void *us
 
 static bool connect_to(struct control_peer *peer, int folder_fd, const char *file, uid_t uid)
 {
+	/* One who accepts nobody has a line of clients, which would be waited in. */
+	const struct timeval longest = {.tv_sec = 1};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct ucred who;
 	socklen_t len = sizeof(who);
@@ -62,11 +66,11 @@ static bool connect_to(struct control_peer *peer, int folder_fd, const char *fil
 	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", folder_fd,
 		 file);
 	peer->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (peer->fd >= 0 && !connect(peer->fd, (struct sockaddr *)&address, sizeof(address)) &&
-	    !getsockopt(peer->fd, SOL_SOCKET, SO_PEERCRED, &who, &len) &&
-	    (who.uid == uid || who.uid == 0)) {
+	if (peer->fd >= 0 &&
+	    !setsockopt(peer->fd, SOL_SOCKET, SO_SNDTIMEO, &longest, sizeof(longest)) &&
+	    !connect(peer->fd, (struct sockaddr *)&address, sizeof(address)) &&
+	    !getsockopt(peer->fd, SOL_SOCKET, SO_PEERCRED, &who, &len) && who.uid == uid) {
 		peer->pid = who.pid;
-		peer->uid = who.uid;
 		return true;
 	}
 	control_peer_close(peer);
@@ -130,7 +134,7 @@ static int look_for_image(void *user, int folder_fd, uid_t uid)
 		snprintf(file, sizeof(file), "%s.sock", name);
 		if (!connect_to(look->peer, folder_fd, file, uid))
 			continue;
-		if ((uid == geteuid() || look->peer->uid == 0 || look->image.st_uid == uid ||
+		if ((uid == geteuid() || look->image.st_uid == uid ||
 		     has_open(look->peer->pid, &look->image, true)) &&
 		    (!look->want_writer || is_writable(look->peer)))
 			return 1;
