@@ -225,11 +225,29 @@ int layout_document_is_of(const struct layout_document *doc, const struct vd_dis
 	return 0;
 }
 
+void layout_document_at_rest(const struct vd_disk_info *info, uint8_t generation[16])
+{
+	/* The bits that make a UUID a random one stay. */
+	static const uint8_t mask[16] = {0x6c, 0x61, 0x79, 0x6f, 0x75, 0x74, 0x00, 0x61,
+					 0x00, 0x74, 0x20, 0x72, 0x65, 0x73, 0x74, 0x21};
+
+	for (size_t i = 0; i < sizeof(mask); i++)
+		generation[i] = info->file_write_id[i] ^ mask[i];
+}
+
 int layout_document_is_present(const struct layout_document *doc, const struct vd_disk_info *info,
 			       struct vd_error *err)
 {
+	uint8_t generation[16];
+
+	layout_document_at_rest(info, generation);
+	if (memcmp(doc->generation, info->file_write_id, 16) == 0)
+		return wrong(err,
+			     "its \"generation\" is the FileWriteGuid, by which it can't be told "
+			     "whether somebody went on writing; take that which `vdtool ctl "
+			     "IMAGE generation` gives");
 	if (memcmp(doc->data_write_id, info->data_write_id, 16) != 0 ||
-	    memcmp(doc->generation, info->file_write_id, 16) != 0 || info->has_dirty_log)
+	    memcmp(doc->generation, generation, 16) != 0 || info->has_dirty_log)
 		return vd_error_set(err, VD_EBUSY, 0, VD_NO_OFFSET,
 				    "layout: the image was written since it was made, so that it "
 				    "isn't known what is in use now");

@@ -31,8 +31,11 @@ void layout_document_free(struct layout_document *doc);
 /** VD_EINVAL: it is of another disk. */
 int layout_document_is_of(const struct layout_document *doc, const struct vd_disk_info *info,
 			  struct vd_error *err);
-/** Of a disk to which nobody writes: the names that its file has now are its generation. VD_EBUSY:
- *  it was written since. */
+/** The generation of a disk to which nobody writes: it goes with the FileWriteGuid, but isn't that.
+ *  Who takes what an image in use shows may have it of a session that goes on writing. */
+void layout_document_at_rest(const struct vd_disk_info *info, uint8_t generation[16]);
+/** Of a disk to which nobody writes: is it of that generation? VD_EBUSY: it was written since.
+ *  VD_EINVAL: the FileWriteGuid stands in its place. */
 int layout_document_is_present(const struct layout_document *doc, const struct vd_disk_info *info,
 			       struct vd_error *err);
 /** Set the head of a document that is to be made: all members but the extents. */

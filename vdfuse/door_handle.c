@@ -97,8 +97,10 @@ void door_open_file(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fi->fh = (uintptr_t)handle;
 	/* The one who asked may have been interrupted: then there is nothing that gets released. */
 	if (fuse_reply_open(req, fi)) {
-		if (handle->window)
+		if (handle->window) {
 			owner_window_close(door->owner, handle->window, handle->for_writing);
+			owner_windows_outdate(door->owner); /* the kernel didn't hear of it */
+		}
 		free_handle(door, handle);
 	}
 }

@@ -138,6 +138,9 @@ static int compact(struct run *run, struct vd_compact_opts *opts, struct vd_erro
 	begin_watch(run);
 	rc = vd_compact(owner_disk(owner), opts, &result, err);
 	end_watch(run);
+	/* Also if it failed: some of it is gone, and the kernel may have it cached. */
+	if (opts->flags & VD_COMPACT_LAYOUT)
+		owner_windows_outdate(owner);
 	if (!rc)
 		owner_job_progress(run->job, result.file_after, result.file_after, "done");
 	if (!is_dry && rc != VD_EUNSUPPORTED)

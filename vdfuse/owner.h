@@ -87,6 +87,9 @@ int owner_window_open(struct owner *owner, struct owner_window *window, bool for
 /** The user has closed it, the kernel will tell soon: who wants to open waits a moment for that. */
 void owner_window_closing(struct owner *owner, struct owner_window *window);
 void owner_window_close(struct owner *owner, struct owner_window *window, bool for_writing);
+/** The disk reads differently now, and not because of what was written through a window: who opens
+ *  one from now on sees that, whatever the kernel has cached of it. */
+void owner_windows_outdate(struct owner *owner);
 
 /* ---- what it tells ---- */
 

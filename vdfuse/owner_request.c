@@ -71,20 +71,22 @@ static json_t *answer_start(struct owner *owner, const json_t *request, int cont
 	return rc ? refuse(rc, &err) : answer_job(owner);
 }
 
-/* From now on it is known what is written. Where nobody writes, the file's own name will do. */
+/* From now on it is known what is written. Where nobody writes, it follows from the file's name. */
 static json_t *answer_generation(struct owner *owner)
 {
 	struct vd_disk_info info = {.size = sizeof(info)};
 	struct vd_error err = VD_ERROR_INIT;
+	uint8_t id[16];
 	json_t *reply;
 	int rc = 0;
 
 	vd_disk_get_info(owner->disk, &info);
+	layout_document_at_rest(&info, id);
 	if (owner->generation) {
-		rc = vd_generation_begin(owner->generation, info.file_write_id, &err);
+		rc = vd_generation_begin(owner->generation, id, &err);
 		pthread_mutex_lock(&owner->lock);
 		owner->has_generation |= !rc;
-		memcpy(owner->generation_id, info.file_write_id, 16);
+		memcpy(owner->generation_id, id, 16);
 		pthread_mutex_unlock(&owner->lock);
 	} else if (info.has_dirty_log) {
 		rc = vd_error_set(&err, VD_EROFS, 0, VD_NO_OFFSET, LAYOUT_DIRTY_LOG);
@@ -92,7 +94,7 @@ static json_t *answer_generation(struct owner *owner)
 	if (rc)
 		return refuse(rc, &err);
 	reply = control_reply_new();
-	layout_document_head(reply, &info, info.file_write_id);
+	layout_document_head(reply, &info, id);
 	return reply;
 }
 

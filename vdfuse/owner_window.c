@@ -219,6 +219,14 @@ int owner_window_open(struct owner *owner, struct owner_window *window, bool for
 	return rc;
 }
 
+void owner_windows_outdate(struct owner *owner)
+{
+	pthread_mutex_lock(&owner->lock);
+	for (size_t i = 0; i < owner->n_windows; i++)
+		owner->windows[i]->is_stale = true;
+	pthread_mutex_unlock(&owner->lock);
+}
+
 void owner_window_closing(struct owner *owner, struct owner_window *window)
 {
 	pthread_mutex_lock(&owner->lock);

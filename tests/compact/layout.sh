@@ -106,6 +106,7 @@ expect 5 $V compact --layout layout.json a.vhdx
 says 'present generation'
 generation
 layout "$(whole_mib '[0,4]')"
+cat "$M/disk" >/dev/null # so that the kernel has it in its cache
 pattern 7 65536 | dd of="$M/disk" bs=64k seek=$((20 * 16 + 5)) conv=notrunc,fsync status=none
 expect 0 $V ctl --json a.vhdx status
 json '.[0].generation | .id == "'"$(jq -r .generation head)"'" and .bytes_written_to == 1048576'
@@ -127,11 +128,24 @@ says 'nothing of the disk would be left'
 end
 $V read a.vhdx | cmp - want
 expect 0 $V check -q a.vhdx
-# Mounted for reading its own name is the generation, but nothing can be done.
+# Mounted for reading it has the generation that it has at rest, but nothing can be done.
 begin a.vhdx
 generation
-[ "$(jq -r .generation head)" = "$($V inspect --json a.vhdx | jq -r '.[0].file_write_id')" ]
+id=$(jq -r .generation head)
 end
+generation
+[ "$(jq -r .generation head)" = "$id" ] || fail "not $id: $(jq -r .generation head)"
+# The name that an image in use shows, too, may be that of a session which went on writing.
+begin a.vhdx -o rw
+pattern 8 65536 | dd of="$M/disk" bs=64k conv=notrunc,fsync status=none
+id=$($V inspect --json a.vhdx | jq -r '.[0].file_write_id')
+pattern 9 65536 | dd of="$M/disk" bs=64k seek=500 conv=notrunc,fsync status=none
+end
+[ "$($V inspect --json a.vhdx | jq -r '.[0].file_write_id')" = "$id" ]
+generation
+jq --arg id "$id" '.generation = $id | del(.path) + {extents: [{start: 0, length: 8192}]}' head >bad.json
+cp a.vhdx as_it_was
+refused 2 'ctl IMAGE generation'
 
 # A file system that is in use: its bitmaps, read while it is frozen, and files written after that.
 need_loop

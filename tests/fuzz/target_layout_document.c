@@ -35,13 +35,15 @@ static void check_again(const struct layout_document *doc)
 	json_t *object = json_object(), *list = json_array();
 	struct vd_error err = VD_ERROR_INIT;
 	struct layout_document again;
+	uint8_t id[16];
 	char *text;
 
 	info.logical_sector_size = (uint32_t)doc->sector_size;
 	memcpy(info.disk_id, doc->disk_id, 16);
 	memcpy(info.data_write_id, doc->data_write_id, 16);
 	memcpy(info.file_write_id, doc->generation, 16);
-	layout_document_head(object, &info, doc->generation);
+	layout_document_at_rest(&info, id);
+	layout_document_head(object, &info, id);
 	for (size_t i = 0; i < doc->n_extents; i++)
 		json_array_append_new(
 		    list,

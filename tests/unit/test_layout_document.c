@@ -60,10 +60,12 @@ static void its_own_head_is_taken(void **state)
 				    .file_write_id = {6}};
 	json_t *object = json_object();
 	struct layout_document doc;
+	uint8_t id[16];
 	char *text;
 
 	(void)state;
-	layout_document_head(object, &info, info.file_write_id);
+	layout_document_at_rest(&info, id);
+	layout_document_head(object, &info, id);
 	json_object_set_new(object, "extents", json_pack("[{s:i, s:i}]", "start", 3, "length", 4));
 	text = json_dumps(object, 0);
 	assert_int_equal(parse(&doc, text), 0);
@@ -78,6 +80,11 @@ static void its_own_head_is_taken(void **state)
 	info.has_dirty_log = false;
 	info.data_write_id[0] = 0;
 	assert_int_equal(layout_document_is_present(&doc, &info, &err), VD_EBUSY);
+	/* What an image in use shows as well says nothing about what was written since. */
+	info.data_write_id[0] = 4;
+	memcpy(doc.generation, info.file_write_id, 16);
+	assert_int_equal(layout_document_is_present(&doc, &info, &err), VD_EINVAL);
+	assert_non_null(strstr(err.text, "ctl"));
 	info.disk_id[0] = 0;
 	assert_int_equal(layout_document_is_of(&doc, &info, &err), VD_EINVAL);
 	layout_document_free(&doc);

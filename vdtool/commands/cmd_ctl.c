@@ -129,13 +129,14 @@ static void print_generation(const char *path, const json_t *reply)
 	print_member(reply, "sector_size", "sector");
 }
 
-/* Nobody has it: what its file says is the generation, until somebody writes. */
+/* Nobody has it: the generation follows from the name of its file's content. */
 static int own_generation(const char *path, const struct tool_args *args)
 {
 	struct vd_disk_info info = {.size = sizeof(info)};
 	struct vd_error err = VD_ERROR_INIT;
 	json_t *head = json_object();
 	struct vd_disk *disk;
+	uint8_t id[16];
 	int rc = tool_image_open(&disk, path, args, VD_OPEN_NO_PARENTS, &err);
 
 	if (!rc) {
@@ -144,7 +145,8 @@ static int own_generation(const char *path, const struct tool_args *args)
 		if (info.has_dirty_log)
 			rc = vd_error_set(&err, VD_EROFS, 0, VD_NO_OFFSET, LAYOUT_DIRTY_LOG);
 	}
-	layout_document_head(head, &info, info.file_write_id);
+	layout_document_at_rest(&info, id);
+	layout_document_head(head, &info, id);
 	tool_remote_explain(path, &err);
 	if (rc)
 		tool_json_put_error(path, &err);
