@@ -3,12 +3,16 @@
 #include "door_own.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -132,6 +136,16 @@ static char *session_options(const struct door *door)
 	return text;
 }
 
+/* What is mounted at a path, without asking who serves it; 0: that can't be told. */
+static dev_t device_at(const char *path)
+{
+	struct statx st;
+
+	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st))
+		return 0;
+	return makedev(st.stx_dev_major, st.stx_dev_minor);
+}
+
 static int start_session(struct door *door, struct vd_error *err)
 {
 	char *options = session_options(door);
@@ -158,6 +172,7 @@ static int start_session(struct door *door, struct vd_error *err)
 				    errno, VD_NO_OFFSET, "can't be mounted on %s%s%s",
 				    door->mount_point, errno ? ": " : "",
 				    errno ? strerror(errno) : "");
+	door->device = device_at(door->mount_point);
 	return 0;
 }
 
@@ -181,11 +196,27 @@ static int unmount_by_helper(const char *mount_point, bool lazy)
 	return status;
 }
 
+/* Is what lies at the mount point ours? Not if ours was moved, or another was mounted over it. */
+static bool is_in_place(const struct door *door)
+{
+	struct pollfd p = {.fd = fuse_session_fd(door->session)};
+
+	/* An error: it is unmounted already, and the end is near. */
+	return !door->device || device_at(door->mount_point) == door->device ||
+	       (poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLNVAL)));
+}
+
 static int detach(void *user, bool lazy, struct vd_error *err)
 {
 	struct door *door = user;
 	int failed = 0;
 
+	if (!is_in_place(door))
+		return vd_error_set(err, VD_EBUSY, 0, VD_NO_OFFSET,
+				    "what lies at %s now isn't this mount: that was moved, or "
+				    "something is mounted over it; unmount that first, or this one "
+				    "by umount(8)",
+				    door->mount_point);
 	if (umount2(door->mount_point, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)))
 		failed = errno;
 	if (failed == EPERM && !unmount_by_helper(door->mount_point, lazy))

@@ -16,6 +16,7 @@ struct door {
 	struct fuse_session *session;
 	struct door_opts opts;
 	char *mount_point;
+	dev_t device;      /* of the mount; 0: not known */
 	struct stat image; /* for times */
 	void (*ready)(void *user);
 	void *ready_user;

@@ -98,6 +98,7 @@ void door_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t l
 	struct owner_window *window = door_handle(fi)->window;
 	struct vd_error err = VD_ERROR_INIT;
 	uint32_t flags;
+	uint64_t room;
 	int rc;
 
 	(void)ino;
@@ -113,13 +114,18 @@ void door_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t l
 		fuse_reply_err(req, EINVAL);
 		return;
 	}
-	if ((uint64_t)off >= window->length) {
-		/* Nothing is there to be punched; to write zeros there is no room. */
-		fuse_reply_err(req, (mode & FALLOC_FL_KEEP_SIZE) ? 0 : ENOSPC);
+	room = (uint64_t)off < window->length ? window->length - (uint64_t)off : 0;
+	if (!(mode & FALLOC_FL_KEEP_SIZE) && (uint64_t)len > room) {
+		/* A disk doesn't get longer; who heard that it did would write on. */
+		fuse_reply_err(req, ENOSPC);
 		return;
 	}
-	if ((uint64_t)len > window->length - (uint64_t)off)
-		len = (off_t)(window->length - (uint64_t)off);
+	if ((uint64_t)len > room)
+		len = (off_t)room;
+	if (!len) {
+		fuse_reply_err(req, 0);
+		return;
+	}
 	rc = vd_disk_write_zeroes(door_of(req)->disk, window->start + (uint64_t)off, (uint64_t)len,
 				  flags, &err);
 	if (rc)
