@@ -5,6 +5,7 @@
  * not.
  */
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -59,11 +60,16 @@ void scan_look(struct compaction *c, const struct vd_use_range *uses, size_t n,
 	struct scan scan = {.c = c, .uses = uses, .results = results, .n = n};
 	pthread_t threads[N_THREADS];
 	size_t n_started = 0, n_wanted = n_threads();
+	sigset_t all, own;
 
+	/* Signals are the business of the program's own threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &own);
 	/* This thread is one of them; where no other can be had it does all. */
 	while (n_started + 1 < n_wanted && n_started + 1 < n &&
 	       !pthread_create(&threads[n_started], NULL, look, &scan))
 		n_started++;
+	pthread_sigmask(SIG_SETMASK, &own, NULL);
 	look(&scan);
 	for (size_t i = 0; i < n_started; i++)
 		pthread_join(threads[i], NULL);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include <vdisk/disk.h>
 #include <vdisk/sys/io.h>
 
+#include "hook.h"
 #include "stamp.h"
 #include "store.h"
 
@@ -157,10 +159,68 @@ static void zeros_go_and_stamps_stay(void **state)
 	free(run);
 }
 
+struct signals {
+	pthread_t caller;
+	_Atomic unsigned n_others, n_open; /* reads by other threads; with a signal not blocked */
+};
+
+static int look_at_mask(struct hook *hook, enum hook_call call, uint64_t offset, uint64_t len)
+{
+	struct signals *s = hook->user;
+	sigset_t mask;
+
+	(void)call, (void)offset, (void)len;
+	if (pthread_equal(pthread_self(), s->caller))
+		return 0;
+	s->n_others++;
+	pthread_sigmask(SIG_SETMASK, NULL, &mask);
+	s->n_open += !sigismember(&mask, SIGTERM) || !sigismember(&mask, SIGUSR1);
+	usleep(200); /* so that all of them come to look */
+	return 0;
+}
+
+/* A program's signals go to its own threads. */
+static void its_threads_take_no_signals(void **state)
+{
+	struct signals signals = {.caller = pthread_self()};
+	struct vd_compact_opts opts = VD_COMPACT_OPTS_INIT;
+	struct vd_create_opts create = VD_CREATE_OPTS_INIT;
+	struct store *store = store_new(NULL);
+	struct vd_io *under = store_io(store, true), *io;
+	struct hook hook = {.under = under, .before = look_at_mask, .user = &signals};
+	struct vd_open_opts open = VD_OPEN_OPTS_INIT;
+	struct vd_disk *disk = NULL;
+	sigset_t mask;
+	uint8_t *buf = malloc(PAGE);
+
+	(void)state;
+	create.virtual_size = N_BLOCKS * MIB;
+	create.block_size = (uint32_t)MIB;
+	open.flags = VD_OPEN_WRITE;
+	io = hook_io(&hook);
+	fill(buf, 0, 1);
+	assert_int_equal(vd_disk_create_io(under, &create, NULL), 0);
+	assert_int_equal(vd_disk_open_io(&disk, io, &open, NULL), 0);
+	for (uint64_t i = 0; i < N_BLOCKS; i++)
+		assert_int_equal(vd_disk_write(disk, buf, PAGE, i * MIB, NULL), 0);
+	opts.flags = VD_COMPACT_ZERO_SCAN | VD_COMPACT_DRY_RUN;
+	assert_int_equal(vd_compact(disk, &opts, NULL, NULL), 0);
+	pthread_sigmask(SIG_SETMASK, NULL, &mask);
+	assert_false(sigismember(&mask, SIGTERM));
+	assert_true(signals.n_others > 0 || sysconf(_SC_NPROCESSORS_ONLN) < 2);
+	assert_int_equal(signals.n_open, 0);
+	assert_int_equal(vd_disk_close(disk, NULL), 0);
+	vd_io_close(io);
+	vd_io_close(under);
+	store_free(store);
+	free(buf);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(zeros_go_and_stamps_stay),
+	    cmocka_unit_test(its_threads_take_no_signals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

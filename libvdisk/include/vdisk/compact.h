@@ -5,8 +5,8 @@
  * What isn't needed is let go (blocks that hold nothing, zeros inside blocks, what the guest's file
  * systems call free), what lies behind is moved into the room, and the file is cut. Guests go on
  * reading and writing meanwhile: a write waits only while its own block changes place. Nothing a
- * guest can read changes, unless VD_COMPACT_FREE_SPACE is asked for. No second file; besides the
- * log at most one block of extra space on the host.
+ * guest can read changes, unless VD_COMPACT_FREE_SPACE is asked for. No second file; on the host
+ * it takes one block and the length of the log at most, besides what it held before.
  *
  * Crash promise: as vdisk/disk.h. An interrupted compaction leaves a valid image that is some of
  * the way; running it again goes on from there, and running it on a compact image does nothing.
@@ -44,6 +44,9 @@ VD_API const char *vd_compact_level_name(enum vd_compact_level level);
 	0x8u /**< also drop all that `in_use` doesn't name: where nobody else can write, or with   \
 		a `generation`. Changes DataWriteGuid, and is refused as FREE_SPACE is; not        \
 		together with that. */
+#define VD_COMPACT_ALONE                                                                           \
+	0x10u /**< nobody else uses the disk, so that nobody waits: copies are committed several   \
+		 at a time, as far as the bound of extra space allows */
 
 /** What it is doing now. Valid during the call. */
 struct vd_compact_progress {
@@ -160,7 +163,8 @@ struct vd_compact_result {
 
 /**
  * Compact the image of `disk`, which must be open for writing (for a dry run: for reading). Parents
- * aren't touched. Blocks until it is done; call it from a thread of its own beside guests, who may
+ * aren't touched. Blocks until it is done (a zero scan has up to three threads of its own
+ * meanwhile); call it from a thread of its own beside guests, who may
  * use all calls of vdisk/disk.h but vd_disk_close meanwhile. One at a time per disk. *result may be
  * NULL. vd_image_open with VD_PURPOSE_COMPACT gives a disk whose history, if it has one, gets an
  * entry. What is done is durable when it returns, also with VD_ECANCELED and VD_ETIMEDOUT.
