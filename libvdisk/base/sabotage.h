@@ -74,7 +74,10 @@
 	X(M1_DRAIN, "a block changes its place under writes in flight")                            \
 	X(M2_ZERO, "a block is moved to space that may hold old bytes")                            \
 	X(M3_EARLY, "the old place of a moved block is given back before the commit")              \
+	X(M2_BITMAP, "a bitmap block moves without bits that were set meanwhile")                  \
+	X(M3_BITMAP, "the old place of a bitmap block is reused while the log still writes there") \
 	X(DROP_LOOK, "a block is let go although it was written to since the look at it")          \
+	X(PUNCH_LOOK, "zeros are punched although they were written to since the look at them")    \
 	X(T1_SYNC, "the file is cut before what the log holds is in place")                        \
 	X(T2_LAP, "the file is cut while the log asks for its old length")                         \
 	X(H1_LOG, "no space of the host is reserved for the log")                                  \

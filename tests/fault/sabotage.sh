@@ -84,7 +84,10 @@ M1_HOLD         fault/test_moves_steps   writers_wait_while_their_block_changes_
 M1_DRAIN        fault/test_moves_steps   a_block_waits_for_writes_in_flight
 M2_ZERO         fault/test_moves_steps   space_with_old_bytes_is_zeroed_before_a_block_moves_there
 M3_EARLY        fault/test_moves_steps   the_old_place_keeps_its_bytes_until_the_commit
+M2_BITMAP       fault/test_moves_steps   bits_that_are_set_while_their_bitmap_moves_go_with_it
+M3_BITMAP       unit/test_vhdx_move      a_bitmap_block_moves
 DROP_LOOK       fault/test_moves_steps   a_block_that_was_written_since_the_look_stays
+PUNCH_LOOK      fault/test_moves_steps   zeros_that_were_written_since_the_look_stay
 T1_SYNC         fault/test_moves_steps   the_log_is_emptied_when_all_is_in_place
 T2_LAP          fault/test_moves_steps   the_log_asks_for_no_more_than_the_file_has
 H1_LOG          fault/test_full_host     what_was_written_is_committed_on_a_full_host

@@ -4,159 +4,7 @@
  * block is copied, while it changes its place, while it is looked at; a discard while zeros are
  * punched; the host's cut. Each case fails when the step that it is about is left out.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <vdisk/disk.h>
-#include <vdisk/sys/space.h>
-
-#include "hook.h"
-#include "scratch.h"
-#include "stamp.h"
-#include "store.h"
-
-#define MIB  ((uint64_t)1 << 20)
-#define PAGE 4096u
-#define SEED 91u
-#define DISK (16 * MIB)
-#define HOLD 5000u
-
-/* A disk over a hook, whose block 1 is the one that things happen to. */
-struct bench {
-	struct store *store;
-	struct vd_io *under, *io;
-	struct hook hook;
-	struct vd_disk *disk;
-	uint64_t from, to; /* of block 1 */
-	unsigned n_seen;   /* reads of its first bytes */
-	uint64_t page;     /* what the other thread writes */
-	pthread_t thread;
-	bool has_thread, is_armed;
-	_Atomic bool is_inside, is_written, is_moved;
-	uint64_t n_unsynced; /* writes behind the headers since the last sync */
-	unsigned n_bad;
-};
-
-static struct bench *of(struct hook *hook)
-{
-	return hook->user;
-}
-
-static void must(int ret, const struct vd_error *err)
-{
-	if (ret)
-		fail_msg("%s", err->text);
-}
-
-static void put(struct vd_disk *disk, uint64_t offset, size_t len, uint32_t generation)
-{
-	struct vd_error err = VD_ERROR_INIT;
-	uint8_t *buf = calloc(1, len);
-
-	if (generation)
-		stamp_fill(buf, len, offset, generation, SEED);
-	must(vd_disk_write(disk, buf, len, offset, &err), &err);
-	free(buf);
-}
-
-static void expect(struct vd_disk *disk, uint64_t offset, size_t len, uint32_t generation)
-{
-	struct vd_error err = VD_ERROR_INIT;
-	uint8_t *buf = malloc(len);
-	char text[300];
-
-	must(vd_disk_read(disk, buf, len, offset, &err), &err);
-	if (!stamp_verify(buf, len, offset, generation, SEED, text, sizeof(text)))
-		fail_msg("%s", text);
-	free(buf);
-}
-
-struct place {
-	enum vd_use use;
-	uint64_t number, offset;
-};
-
-static int find(void *user, const struct vd_use_range *range)
-{
-	struct place *place = user;
-
-	if (range->use == place->use && range->number == place->number)
-		place->offset = range->offset;
-	return 0;
-}
-
-static uint64_t place_of(struct vd_disk *disk, enum vd_use use, uint64_t number)
-{
-	struct vd_error err = VD_ERROR_INIT;
-	struct place place = {use, number, 0};
-
-	must(vd_disk_list_use(disk, find, &place, &err), &err);
-	return place.offset;
-}
-
-static struct vd_disk *open_io(struct vd_io *io, uint32_t flags)
-{
-	struct vd_open_opts opts = VD_OPEN_OPTS_INIT;
-	struct vd_error err = VD_ERROR_INIT;
-	struct vd_disk *disk = NULL;
-
-	opts.flags = flags;
-	must(vd_disk_open_io(&disk, io, &opts, &err), &err);
-	return disk;
-}
-
-/* Blocks 0 to 3 are stored, and then there is room. */
-static struct bench *begin(int (*before)(struct hook *, enum hook_call, uint64_t, uint64_t),
-			   int (*after)(struct hook *, enum hook_call, uint64_t, uint64_t))
-{
-	struct bench *b = calloc(1, sizeof(*b));
-	struct vd_create_opts create = VD_CREATE_OPTS_INIT;
-	struct vd_error err = VD_ERROR_INIT;
-
-	b->store = store_new(NULL);
-	b->under = store_io(b->store, true);
-	create.virtual_size = DISK;
-	create.block_size = (uint32_t)MIB;
-	create.log_size = (uint32_t)MIB;
-	must(vd_disk_create_io(b->under, &create, &err), &err);
-	b->hook = (struct hook){.under = b->under, .before = before, .after = after, .user = b};
-	b->io = hook_io(&b->hook);
-	b->disk = open_io(b->io, VD_OPEN_WRITE);
-	put(b->disk, 0, 4 * MIB, 1);
-	must(vd_disk_flush(b->disk, &err), &err);
-	b->from = place_of(b->disk, VD_USE_BLOCK, 1);
-	b->to = place_of(b->disk, VD_USE_BLOCK, 3) + 2 * MIB;
-	assert_true(b->from != 0);
-	b->is_armed = true;
-	return b;
-}
-
-static void end(struct bench *b)
-{
-	struct vd_error err = VD_ERROR_INIT;
-	uint64_t n_errors = 0;
-
-	b->is_armed = false;
-	if (b->has_thread)
-		pthread_join(b->thread, NULL);
-	must(vd_disk_close(b->disk, &err), &err);
-	vd_io_close(b->io);
-	assert_int_equal(vd_disk_check_io(b->under, NULL, NULL, NULL, &n_errors, &err), 0);
-	assert_int_equal(n_errors, 0);
-	vd_io_close(b->under);
-	store_free(b->store);
-	free(b);
-}
+#include "moves_bench.h"
 
 /* A read of the block's first bytes has ended: the n-th. 0: it was another call. */
 static unsigned count_read(struct bench *b, enum hook_call call, uint64_t offset)
@@ -400,6 +248,44 @@ static void the_old_place_keeps_its_bytes_until_the_commit(void **state)
 	end(b);
 }
 
+/* A commit puts bits in place; the next ones are set before it has ended. */
+static int set_bits_meanwhile(struct hook *hook, enum hook_call call, uint64_t offset, uint64_t len)
+{
+	struct bench *b = of(hook);
+
+	(void)len;
+	if (b->is_armed && call == HOOK_WRITE && offset / MIB == b->from / MIB && !b->n_seen++)
+		put(b->disk, 5 * MIB + 8 * PAGE, PAGE, 7);
+	return 0;
+}
+
+static void bits_that_are_set_while_their_bitmap_moves_go_with_it(void **state)
+{
+	struct bench *b = begin_over(make_parent(), NULL, set_bits_meanwhile);
+	struct vd_error err = VD_ERROR_INIT;
+
+	(void)state;
+	b->is_armed = false;
+	put(b->disk, 5 * MIB, PAGE, 3);
+	must(vd_disk_cut(b->disk, 0, &b->to, &err), &err);
+	b->from = place_of(b->disk, VD_USE_BITMAP, 0);
+	put(b->disk, 5 * MIB + 2 * PAGE, PAGE, 3);
+	b->is_armed = true;
+	must(vd_disk_move_block(b->disk, VD_USE_BITMAP, 0, b->from, b->to, HOLD, NULL, &err), &err);
+	b->is_armed = false;
+	assert_true(b->n_seen > 0);
+	assert_int_equal(place_of(b->disk, VD_USE_BITMAP, 0), b->to);
+	for (int i = 0; i < 2; i++) {
+		expect(b->disk, 5 * MIB, PAGE, 3);
+		expect(b->disk, 5 * MIB + PAGE, PAGE, 0);
+		expect(b->disk, 5 * MIB + 2 * PAGE, PAGE, 3);
+		expect(b->disk, 5 * MIB + 8 * PAGE, PAGE, 7);
+		must(vd_disk_close(b->disk, &err), &err);
+		b->disk = open_io(b->io, VD_OPEN_WRITE);
+	}
+	end(b);
+}
+
 /* The look before anything is held, and the one that counts. */
 static int write_after_look(struct hook *hook, enum hook_call call, uint64_t offset, uint64_t len)
 {
@@ -453,6 +339,29 @@ static int replace_during_scan(struct hook *hook, enum hook_call call, uint64_t 
 		put(b->disk, 8 * MIB, MIB, 5);
 	}
 	return 0;
+}
+
+static int write_during_scan(struct hook *hook, enum hook_call call, uint64_t offset, uint64_t len)
+{
+	(void)len;
+	if (count_read(of(hook), call, offset) == 1)
+		put(of(hook)->disk, MIB + PAGE, PAGE, 7);
+	return 0;
+}
+
+static void zeros_that_were_written_since_the_look_stay(void **state)
+{
+	struct bench *b = begin(NULL, write_during_scan);
+	uint64_t n_punched = 1;
+
+	(void)state;
+	put(b->disk, MIB, MIB / 2, 0);
+	assert_int_equal(vd_disk_punch_block(b->disk, 1, PAGE, HOLD, &n_punched, NULL), VD_EBUSY);
+	assert_true(b->n_seen > 0);
+	assert_int_equal(n_punched, 0);
+	expect(b->disk, MIB + PAGE, PAGE, 7);
+	expect(b->disk, MIB + 2 * PAGE, MIB / 2 - 2 * PAGE, 0);
+	end(b);
 }
 
 static void zeros_arent_punched_where_another_block_lies_now(void **state)
@@ -560,8 +469,10 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(a_write_that_takes_too_long_is_left_alone),
 	    cmocka_unit_test(space_with_old_bytes_is_zeroed_before_a_block_moves_there),
 	    cmocka_unit_test(the_old_place_keeps_its_bytes_until_the_commit),
+	    cmocka_unit_test(bits_that_are_set_while_their_bitmap_moves_go_with_it),
 	    cmocka_unit_test(a_block_that_was_written_since_the_look_stays),
 	    cmocka_unit_test(a_free_block_is_dropped_whatever_it_holds),
+	    cmocka_unit_test(zeros_that_were_written_since_the_look_stay),
 	    cmocka_unit_test(zeros_arent_punched_where_another_block_lies_now),
 	    cmocka_unit_test(a_block_that_is_discarded_while_it_moves_stays_so),
 	    cmocka_unit_test(the_log_is_emptied_when_all_is_in_place),

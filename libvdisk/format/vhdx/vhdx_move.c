@@ -333,7 +333,8 @@ static int copy_bitmap(struct vhdx *v, uint64_t at, uint64_t number, uint64_t fr
 		ret = still_there(entry, from, number, err);
 	}
 	/* What the file holds is what counts only when nothing waits to be put in place. */
-	if (!ret && (v->commit.n_frozen || vhdx_cache_is_dirty(v, from, VHDX_BITMAP_SIZE)))
+	if (!ret && !VD_SABOTAGED(M2_BITMAP) &&
+	    (v->commit.n_frozen || vhdx_cache_is_dirty(v, from, VHDX_BITMAP_SIZE)))
 		ret = VHDX_NO_SLOT;
 	if (!ret && !is_zero)
 		ret = vd_io_zero(v->file, to, VHDX_BITMAP_SIZE, VD_IO_ZERO_PUNCH, err);
@@ -344,7 +345,7 @@ static int copy_bitmap(struct vhdx *v, uint64_t at, uint64_t number, uint64_t fr
 	if (!ret) {
 		vhdx_txn_set(v, &txn, at, to | VHDX_PRESENT);
 		/* The log may have pages of the old place: free with the end of the lap (I7). */
-		vhdx_space_moved(v, from, VHDX_BITMAP_SIZE / VD_MIB, true);
+		vhdx_space_moved(v, from, VHDX_BITMAP_SIZE / VD_MIB, !VD_SABOTAGED(M3_BITMAP));
 	}
 	vhdx_txn_end(&txn);
 	return ret;
