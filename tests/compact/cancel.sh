@@ -18,6 +18,10 @@ cp full.vhdx whole.vhdx
 expect 0 $V compact --json whole.vhdx
 moves=$(jq '.[0].moves' out)
 [ "$moves" -ge 8 ] || fail "only $moves moves: nothing that could be stopped"
+# Seconds for each of them: however late we look, on a busy machine, some are left to do.
+if cp --reflink=always full.vhdx shared 2>/dev/null; then
+	skip "no rate holds up a move here: the file system shares what is moved"
+fi
 good()
 {
 	expect 0 $V check -q a.vhdx
@@ -41,9 +45,10 @@ is_moving()
 for signal in TERM INT; do
 	cp full.vhdx a.vhdx
 	cp full.vhdx b.vhdx
+	rm -f said progress # of the one before
 	(
 		trap - INT
-		exec env $V compact --max-rate 2M --progress json a.vhdx b.vhdx >said 2>progress
+		exec env $V compact --max-rate 200K --progress json a.vhdx b.vhdx >said 2>progress
 	) &
 	job=$!
 	wait_for is_moving
@@ -57,14 +62,15 @@ for signal in TERM INT; do
 	ends_as_the_other "$signal"
 done
 cp full.vhdx a.vhdx
-expect 0 $V compact --json --max-rate 2M --max-time 1 a.vhdx
+expect 0 $V compact --json --max-rate 200K --max-time 1 a.vhdx
 says "stopped after 1 s"
 json '.[0] | .complete == false and .moves < '"$moves"
 ends_as_the_other "--max-time"
 
 # Killed.
 cp full.vhdx a.vhdx
-$V compact --max-rate 2M --progress json a.vhdx >said 2>progress &
+rm -f said progress
+$V compact --max-rate 200K --progress json a.vhdx >said 2>progress &
 job=$!
 wait_for is_moving
 kill -KILL $job
@@ -87,7 +93,7 @@ start()
 {
 	(
 		trap - INT
-		exec env $V "$@" a.vhdx --max-rate 2M --json >said 2>progress
+		exec env $V "$@" a.vhdx --max-rate 200K --json >said 2>progress
 	) &
 	job=$!
 	wait_for is_under_way
@@ -113,14 +119,18 @@ for signal in INT TERM; do
 	wait_for state_is cancelled
 done
 # A time limit is kept over there, too.
-expect 0 $V compact --json --max-rate 1M --max-time 1 a.vhdx
+expect 0 $V compact --json --max-rate 200K --max-time 1 a.vhdx
 json '.[0].complete == false'
 says "stopped after 1 s"
 [ "$(hash_of "$M/disk")" = "${sum%% *}" ] || fail "the mount shows something else"
 # The mount ends while it runs: the job is cancelled and waited for.
+end
+cp full.vhdx a.vhdx
+begin a.vhdx -o rw
 start compact
 end
 wait $job || true
+[ "$(length a.vhdx)" -gt "$(length whole.vhdx)" ] || fail "unmounting waited for all of it"
 good "unmounted"
 # By the other name.
 begin a.vhdx -o rw

@@ -36,7 +36,7 @@ thaw()
 {
 	local code=$?
 	set +e
-	touch stop
+	touch stop quiet # the guest, too, ends then
 	[ -z "${freezer:-}" ] || wait "$freezer" || true
 	(exit $code)
 	clean_up
@@ -55,7 +55,8 @@ expect 0 $V ctl --json host/a.vhdx status
 json '.[0].latency | .requests == 0 and .p50_us == null and .p99_us == null'
 guest &
 guest=$!
-sleep 1
+has_requests() { $V ctl --json host/a.vhdx status | jq -e ".[0].latency.requests > 10"; }
+wait_for has_requests
 expect 0 $V ctl --json host/a.vhdx status
 json '.[0].latency | .requests > 10 and .p50_us > 0 and .p99_us >= .p50_us'
 quick=$(jq '.[0].latency.p50_us' out)
