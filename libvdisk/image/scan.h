@@ -65,6 +65,9 @@ int vd_scan_look(struct vd_scan *scan, struct vd_error *err);
 void vd_scan_free(struct vd_scan *scan);
 /** Tell what couldn't be read. */
 void vd_scan_tell(struct vd_scan *scan, const char *fmt, ...) VD_PRINTF(2, 3);
+/** The same of a file that would have said more, with what reading it answered: that it isn't
+ * there, or is no file, is no matter. */
+void vd_scan_missed(struct vd_scan *scan, const char *path, int rc, const struct vd_error *why);
 /** VD_ECANCELED if the caller wants no more. */
 int vd_scan_progress(struct vd_scan *scan, const char *what, struct vd_error *err);
 

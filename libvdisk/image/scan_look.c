@@ -27,6 +27,12 @@ void vd_scan_tell(struct vd_scan *scan, const char *fmt, ...)
 	scan->opts->problem(scan->opts->user, text.text);
 }
 
+void vd_scan_missed(struct vd_scan *scan, const char *path, int rc, const struct vd_error *why)
+{
+	if (rc && rc != VD_ENOENT && rc != VD_EINVAL)
+		vd_scan_tell(scan, "%s wasn't read: %s", path, why->text);
+}
+
 int vd_scan_progress(struct vd_scan *scan, const char *what, struct vd_error *err)
 {
 	if (!scan->opts->progress ||

@@ -14,20 +14,37 @@ static int slurp_os_release(struct vd_guest_fs *fs, char **text, struct vd_error
 	size_t len;
 	int rc = VD_ENOENT;
 
-	for (size_t i = 0; i < 2 && rc; i++)
-		rc = vd_guest_fs_slurp(fs, places[i], VD_SCAN_SMALL_MAX, text, &len, err);
+	/* One that is there but can't be read isn't the same as none. */
+	for (size_t i = 0; i < 2; i++) {
+		struct vd_error why = VD_ERROR_INIT;
+		int got = vd_guest_fs_slurp(fs, places[i], VD_SCAN_SMALL_MAX, text, &len, &why);
+
+		if (!got)
+			return 0;
+		if (rc == VD_ENOENT)
+			rc = vd_error_set(err, got, why.sys_errno, why.offset, "%s", why.text);
+		if (rc == VD_ENOMEM)
+			break;
+	}
 	return rc;
 }
 
 /* Debian's os-release says "12", /etc/debian_version "12.5". */
-static void refine_debian(struct vd_guest_fs *fs, struct vd_scan_os *os)
+static void refine_debian(struct vd_scan *scan)
 {
+	static const char path[] = "/etc/debian_version";
 	char *text VD_AUTO_FREE = NULL;
+	struct vd_error why = VD_ERROR_INIT;
+	struct vd_scan_os *os = &scan->os;
 	char version[64];
 	size_t len, major = strlen(os->version);
+	int rc;
 
-	if (strcmp(os->distro, "debian") != 0 ||
-	    vd_guest_fs_slurp(fs, "/etc/debian_version", 4096, &text, &len, NULL))
+	if (strcmp(os->distro, "debian") != 0)
+		return;
+	rc = vd_guest_fs_slurp(scan->root->guest, path, 4096, &text, &len, &why);
+	vd_scan_missed(scan, path, rc, &why);
+	if (rc)
 		return;
 	vd_scan_clean(version, sizeof(version), text, len);
 	if (major && strncmp(version, os->version, major) == 0 && version[major] == '.' &&
@@ -63,7 +80,6 @@ int vd_scan_read_os_release(struct vd_guest_fs *fs, struct vd_scan_os *os, struc
 		snprintf(os->pretty, sizeof(os->pretty), "%.180s%s%s",
 			 os->name[0] ? os->name : os->distro, os->version[0] ? " " : "",
 			 os->version);
-	refine_debian(fs, os);
 	return 0;
 }
 
@@ -93,18 +109,21 @@ static void name_machine(const uint8_t *elf, struct vd_scan_os *os)
 			snprintf(os->arch, sizeof(os->arch), "%s", machines[i].name);
 }
 
-static void read_arch(struct vd_guest_fs *fs, struct vd_scan_os *os)
+static void read_arch(struct vd_scan *scan)
 {
 	static const char *const programs[] = {"/bin/sh", "/usr/bin/env", "/sbin/init",
 					       "/bin/busybox", "/usr/bin/dpkg"};
 
-	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]) && !os->arch[0]; i++) {
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]) && !scan->os.arch[0]; i++) {
+		struct vd_error why = VD_ERROR_INIT;
 		uint8_t elf[20];
 		size_t n;
+		int rc =
+		    vd_guest_fs_read(scan->root->guest, programs[i], elf, sizeof(elf), 0, &n, &why);
 
-		if (!vd_guest_fs_read(fs, programs[i], elf, sizeof(elf), 0, &n, NULL) &&
-		    n == sizeof(elf) && memcmp(elf, "\177ELF", 4) == 0)
-			name_machine(elf, os);
+		vd_scan_missed(scan, programs[i], rc, &why);
+		if (!rc && n == sizeof(elf) && memcmp(elf, "\177ELF", 4) == 0)
+			name_machine(elf, &scan->os);
 	}
 }
 
@@ -121,15 +140,24 @@ static int newer_kernel(void *user, const char *name, const struct vd_file_info 
 
 void vd_scan_read_machine(struct vd_scan *scan)
 {
+	static const char *const modules[] = {"/lib/modules", "/usr/lib/modules"};
+	static const char name[] = "/etc/hostname";
 	struct vd_guest_fs *fs = scan->root->guest;
+	struct vd_error why = VD_ERROR_INIT;
 	struct vd_scan_os *os = &scan->os;
 	char *text VD_AUTO_FREE = NULL;
 	size_t len, at = 0;
+	int rc = VD_ENOENT;
 
-	read_arch(fs, os);
-	if (vd_guest_fs_list(fs, "/lib/modules", newer_kernel, os, NULL))
-		vd_guest_fs_list(fs, "/usr/lib/modules", newer_kernel, os, NULL);
-	if (vd_guest_fs_slurp(fs, "/etc/hostname", 4096, &text, &len, NULL))
+	refine_debian(scan);
+	read_arch(scan);
+	for (size_t i = 0; i < 2 && rc; i++) {
+		rc = vd_guest_fs_list(fs, modules[i], newer_kernel, os, &why);
+		vd_scan_missed(scan, modules[i], rc, &why);
+	}
+	rc = vd_guest_fs_slurp(fs, name, 4096, &text, &len, &why);
+	vd_scan_missed(scan, name, rc, &why);
+	if (rc)
 		return;
 	while (text[at] == '#' || text[at] == '\n') {
 		at += strcspn(text + at, "\n");

@@ -207,12 +207,15 @@ static int read_status_folder(struct vd_scan *scan, struct vd_error *err)
 	static const char path[] = "/var/lib/dpkg/status.d";
 	struct reading reading = {.scan = scan, .type = "deb"};
 	struct status_folder folder = {&reading, err, 0};
+	struct vd_error why = VD_ERROR_INIT;
 	int rc;
 
 	reading.space = scan->os.distro[0] ? scan->os.distro : "debian";
-	rc = vd_guest_fs_list(scan->root->guest, path, read_status_file, &folder, NULL);
+	rc = vd_guest_fs_list(scan->root->guest, path, read_status_file, &folder, &why);
 	if (rc == VD_ENOMEM)
 		return vd_no_memory(err, 0, "packages");
+	if (rc < 0)
+		vd_scan_missed(scan, path, rc, &why);
 	if (folder.n > FOLDER_FILES)
 		vd_scan_tell(scan, "%s: only %u of its files were read", path, FOLDER_FILES);
 	tell_counts(&reading, path);

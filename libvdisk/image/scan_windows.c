@@ -26,16 +26,20 @@
 
 /* ---- the machine ---- */
 
-static void read_machine(struct vd_guest_fs *fs, struct vd_scan_os *os)
+static void read_machine(struct vd_scan *scan, struct vd_guest_fs *fs, struct vd_scan_os *os)
 {
 	static const char path[] = "/Windows/System32/ntoskrnl.exe";
+	struct vd_error why = VD_ERROR_INIT;
 	uint8_t head[64], pe[6];
 	size_t n;
+	int rc = vd_guest_fs_read(fs, path, head, sizeof(head), 0, &n, &why);
 
-	if (vd_guest_fs_read(fs, path, head, sizeof(head), 0, &n, NULL) || n < sizeof(head) ||
-	    memcmp(head, "MZ", 2) != 0 ||
-	    vd_guest_fs_read(fs, path, pe, sizeof(pe), vd_le32_at(head + 60), &n, NULL) ||
-	    n < sizeof(pe) || memcmp(pe, "PE\0\0", 4) != 0)
+	if (!rc && (n < sizeof(head) || memcmp(head, "MZ", 2) != 0))
+		return;
+	if (!rc)
+		rc = vd_guest_fs_read(fs, path, pe, sizeof(pe), vd_le32_at(head + 60), &n, &why);
+	vd_scan_missed(scan, path, rc, &why);
+	if (rc || n < sizeof(pe) || memcmp(pe, "PE\0\0", 4) != 0)
 		return;
 	switch (vd_le16_at(pe + 4)) {
 	case 0x8664:
@@ -233,13 +237,16 @@ static void read_software(struct vd_scan *scan, struct vd_guest_fs *fs, struct v
 	key.hivex->close(key.hive);
 }
 
-static void read_hostname(struct vd_guest_fs *fs, struct vd_scan_os *os)
+static void read_hostname(struct vd_scan *scan, struct vd_guest_fs *fs, struct vd_scan_os *os)
 {
 	static const char *const path[] = {"ControlSet001", "Control", "ComputerName",
 					   "ComputerName", NULL};
 	struct key key = {.hivex = scan_hivex()};
+	struct vd_error why = VD_ERROR_INIT;
+	int rc = key.hivex ? open_hive(&key.hive, key.hivex, fs, CONFIG "SYSTEM", &why) : VD_ENOENT;
 
-	if (!key.hivex || open_hive(&key.hive, key.hivex, fs, CONFIG "SYSTEM", NULL))
+	vd_scan_missed(scan, CONFIG "SYSTEM", rc, &why);
+	if (rc)
 		return;
 	if (enter_key(&key, path))
 		text_value(&key, "ComputerName", os->hostname, sizeof(os->hostname));
@@ -257,9 +264,9 @@ static void read_software(struct vd_scan *scan, struct vd_guest_fs *fs, struct v
 			   "registry (it wants Debian package libhivex-dev when it is made)");
 }
 
-static void read_hostname(struct vd_guest_fs *fs, struct vd_scan_os *os)
+static void read_hostname(struct vd_scan *scan, struct vd_guest_fs *fs, struct vd_scan_os *os)
 {
-	(void)fs, (void)os;
+	(void)scan, (void)fs, (void)os;
 }
 
 #endif
@@ -277,8 +284,8 @@ int vd_scan_read_windows(struct vd_scan *scan, struct vd_guest_fs *fs, struct vd
 	snprintf(os->name, sizeof(os->name), "Windows");
 	snprintf(os->pretty, sizeof(os->pretty), "Windows");
 	read_software(scan, fs, os);
-	read_hostname(fs, os);
-	read_machine(fs, os);
+	read_hostname(scan, fs, os);
+	read_machine(scan, fs, os);
 	vd_scan_tell(scan, "installed programs and updates of Windows aren't listed");
 	return 0;
 }
