@@ -153,8 +153,14 @@ int vd_meta_set_field(struct vd_meta *meta, const char *field, enum vd_field_edi
 		return vd_error_set(err, VD_ENOENT, 0, VD_NO_OFFSET, "%s has no value",
 				    known->name);
 	ret = meta_require_doc(meta, known->category, &r, err);
-	if (!ret)
-		ret = vd_doc_set_field(r->doc, known, edit, value, err);
+	if (ret)
+		return ret;
+	ret = vd_doc_set_field(r->doc, known, edit, value, err);
+	/* What was half done isn't to come with the next edit. */
+	if (ret == VD_ENOMEM && !r->is_doc_ahead) {
+		vd_doc_free(r->doc);
+		r->doc = NULL;
+	}
 	if (ret)
 		return ret;
 	meta_set_ahead(meta, r);
@@ -216,16 +222,19 @@ static int gather_history(struct vd_meta *meta, struct gathering *g, uint64_t *n
 			  uint8_t head[32])
 {
 	VD_AUTO_FREE uint8_t *raw = NULL;
+	struct vd_error why = VD_ERROR_INIT;
 	char text[24];
 	size_t len, n = sizeof(text) - 1;
 	bool is_whole;
-	int ret = meta_read_chain(meta, &raw, &len, &is_whole, NULL);
+	int ret = meta_read_chain(meta, &raw, &len, &is_whole, &why);
 	uint64_t rest;
 
 	*number = 0;
 	memset(head, 0, 32);
+	if (ret == VD_ENOENT || ret == VD_ECORRUPT || ret == VD_EUNSUPPORTED)
+		return 0;
 	if (ret)
-		return ret == VD_ENOENT || ret == VD_ECORRUPT || ret == VD_EUNSUPPORTED ? 0 : ret;
+		return vd_error_set(g->err, ret, why.sys_errno, why.offset, "%s", why.text);
 	meta_chain_head(vd_span(raw, len), number, head);
 	if (!*number || !vd_field_find("history.length"))
 		return 0;

@@ -51,6 +51,8 @@ static void keep_first(void *user, xmlError *error)
 {
 	struct vd_quiet *quiet = (struct vd_quiet *)user;
 
+	if (error->code == XML_ERR_NO_MEMORY)
+		quiet->is_out = true;
 	if (quiet->line || error->level < XML_ERR_ERROR)
 		return;
 	quiet->line = error->line > 0 ? error->line : 1;
@@ -70,6 +72,7 @@ void vd_quiet_begin(struct vd_quiet *quiet)
 	quiet->structured_user = xmlStructuredErrorContext;
 	quiet->generic = xmlGenericError;
 	quiet->generic_user = xmlGenericErrorContext;
+	quiet->is_out = false;
 	quiet->line = 0;
 	quiet->text[0] = '\0';
 	xmlSetStructuredErrorFunc(quiet, keep_first);
@@ -123,7 +126,7 @@ int vd_doc_parse(struct vd_doc **out, const char *bytes, size_t len, struct vd_e
 	xml = xmlCtxtReadMemory(ctxt, bytes, (int)len, NULL, NULL,
 				XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
 				    XML_PARSE_COMPACT | XML_PARSE_BIG_LINES | XML_PARSE_IGNORE_ENC);
-	if (ctxt->errNo == XML_ERR_NO_MEMORY) {
+	if (quiet.is_out || ctxt->errNo == XML_ERR_NO_MEMORY) {
 		xmlFreeDoc(xml);
 		return vd_no_memory(err, len, "parsing a document");
 	}
@@ -147,11 +150,12 @@ int vd_doc_create(struct vd_doc **out, const struct vd_category *category, struc
 	vd_quiet_begin(&quiet);
 	xml = xmlNewDoc((const xmlChar *)"1.0");
 	root = xml ? xmlNewDocNode(xml, NULL, (const xmlChar *)category->name, NULL) : NULL;
+	/* libxml2 makes elements without a name where there is no memory for it. */
 	if (root) {
 		xmlDocSetRootElement(xml, root);
 		xmlSetNs(root, xmlNewNs(root, (const xmlChar *)category->xmlns, NULL));
 	}
-	if (!root || !root->ns) {
+	if (!root || !root->name || !root->ns || quiet.is_out) {
 		xmlFreeDoc(xml);
 		return vd_no_memory(err, sizeof(*xml), "a document");
 	}

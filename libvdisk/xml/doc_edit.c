@@ -350,6 +350,8 @@ int vd_doc_set_field(struct vd_doc *doc, const struct vd_field *field, enum vd_f
 		ret = vd_value_read(&read, field, value, true, (int64_t)time(NULL), err);
 	if (!ret)
 		ret = edit_field(doc, &path, edit, value ? read.normal : NULL, err);
+	if (quiet.is_out)
+		ret = vd_no_memory(err, 0, "a document");
 	vd_value_free(&read);
 	return ret;
 }
@@ -454,6 +456,8 @@ int vd_doc_set_entry(struct vd_doc *doc, const struct vd_doc_pair *pairs, size_t
 	if (!n)
 		return vd_error_set(err, VD_EINVAL, 0, VD_NO_OFFSET, "an entry without fields");
 	ret = set_entry(doc, pairs, n, &key, &value, err);
+	if (quiet.is_out)
+		ret = vd_no_memory(err, 0, "a document");
 	vd_value_free(&key);
 	vd_value_free(&value);
 	return ret;

@@ -240,7 +240,8 @@ static xmlNode *make_child(struct merge *merge, const struct schema_element *ele
 	xmlNode *node =
 	    xmlNewDocNode(parent->doc, merge->root->ns, utf8(vd_schema_element(child)->name), NULL);
 
-	if (!node) {
+	if (!node || !node->name) {
+		xmlFreeNode(node);
 		merge->is_out_of_memory = true;
 		return NULL;
 	}
@@ -396,5 +397,6 @@ int vd_doc_merge(struct vd_doc *doc, const struct vd_doc *fresh, bool overrules,
 	lift_marks(&merge);
 	merge_children(&merge, vd_schema_category(doc->category)->root, merge.root, from);
 	sweep(merge.root);
-	return merge.is_out_of_memory ? vd_no_memory(err, 0, "merging a document") : 0;
+	return merge.is_out_of_memory || quiet.is_out ? vd_no_memory(err, 0, "merging a document")
+						      : 0;
 }

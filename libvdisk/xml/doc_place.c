@@ -122,8 +122,10 @@ int vd_place_make(xmlNode **out, xmlNode *parent, int index, struct vd_error *er
 	const struct schema_element *e = vd_schema_element(index);
 	xmlNode *node = xmlNewDocNode(parent->doc, parent->ns, (const xmlChar *)e->name, NULL);
 
-	if (!node)
+	if (!node || !node->name) {
+		xmlFreeNode(node);
 		return no_memory(err);
+	}
 	*out = node;
 	return vd_place_insert(parent, node, e->parent, index, err);
 }
@@ -219,8 +221,10 @@ int vd_place_set(xmlNode *node, const struct schema_field *field, const char *va
 			   ? 0
 			   : no_memory(err);
 	text = xmlNewDocText(node->doc, (const xmlChar *)value);
-	if (!text)
+	if (!text || (*value && !text->content)) {
+		xmlFreeNode(text);
 		return no_memory(err);
+	}
 	for (xmlNode *n = node->children; n; n = next) {
 		next = n->next;
 		if (n->type == XML_TEXT_NODE || n->type == XML_CDATA_SECTION_NODE)

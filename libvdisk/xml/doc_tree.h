@@ -23,6 +23,7 @@ struct vd_quiet {
 	void *structured_user;
 	xmlGenericErrorFunc generic;
 	void *generic_user;
+	bool is_out;                  /* of memory: nothing else that was said counts */
 	int line;                     /* of the first error; 0: none yet */
 	char text[VD_ERROR_TEXT_MAX]; /* what it said, in one line */
 };

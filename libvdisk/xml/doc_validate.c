@@ -20,10 +20,18 @@
 static int compile(xmlSchema **out, int category, struct vd_error *err)
 {
 	const struct schema_category *c = vd_schema_category(category);
-	xmlSchemaParserCtxt *ctxt = xmlSchemaNewMemParserCtxt(c->text, (int)c->text_len);
+	VD_AUTO_QUIET struct vd_quiet quiet;
+	xmlSchemaParserCtxt *ctxt;
 
+	vd_quiet_begin(&quiet);
+	ctxt = xmlSchemaNewMemParserCtxt(c->text, (int)c->text_len);
 	*out = ctxt ? xmlSchemaParse(ctxt) : NULL;
 	xmlSchemaFreeParserCtxt(ctxt);
+	/* One that lacks a part would be kept for good. */
+	if (quiet.is_out) {
+		xmlSchemaFree(*out);
+		*out = NULL;
+	}
 	/* They compiled when the library was tested. */
 	return *out ? 0 : vd_no_memory(err, c->text_len, "a schema");
 }
@@ -51,6 +59,7 @@ struct teller {
 	vd_wrong_fn fn;
 	void *user;
 	int category, n_told, first_line;
+	bool is_out; /* of memory */
 	char first[VD_ERROR_TEXT_MAX];
 };
 
@@ -59,7 +68,9 @@ static void tell(void *user, xmlError *error)
 	struct teller *teller = (struct teller *)user;
 	char text[VD_ERROR_TEXT_MAX];
 
-	if (error->level < XML_ERR_ERROR || teller->n_told++ >= MAX_TOLD)
+	if (error->code == XML_ERR_NO_MEMORY)
+		teller->is_out = true;
+	if (error->level < XML_ERR_ERROR || teller->is_out || teller->n_told++ >= MAX_TOLD)
 		return;
 	vd_xml_text(error, teller->category, text);
 	if (teller->n_told == 1) {
@@ -91,7 +102,7 @@ int vd_doc_validate(const struct vd_doc *doc, vd_wrong_fn fn, void *user, struct
 	xmlSchemaSetValidStructuredErrors(ctxt, tell, &teller);
 	n = xmlSchemaValidateDoc(ctxt, doc->xml);
 	xmlSchemaFreeValidCtxt(ctxt);
-	if (n < 0)
+	if (n < 0 || quiet.is_out || teller.is_out)
 		return vd_no_memory(err, sizeof(void *), "validating a document");
 	if (!n)
 		return 0;

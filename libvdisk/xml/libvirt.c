@@ -205,7 +205,7 @@ static int read_nic(struct domain *domain, const xmlNode *interface, struct vd_e
 		return ret;
 	root = xmlDocGetRootElement(domain->network->xml);
 	nic = xmlNewChild(root, root->ns, (const xmlChar *)"nic", NULL);
-	if (!nic)
+	if (!nic || !nic->name)
 		return vd_no_memory(err, sizeof(*nic), "a document");
 	snprintf(text, sizeof(text), "nic%u", domain->n_nics++);
 	set_attr(nic, "name", text);
@@ -262,6 +262,8 @@ int vd_libvirt_read(const char *bytes, size_t len, vd_value_fn fn, void *user, c
 	read_cpu(&domain, root);
 	read_os(&domain, root);
 	ret = read_devices(&domain, root, err);
+	if (!ret && !domain.ret && quiet.is_out)
+		ret = vd_no_memory(err, len, "a domain");
 	if (!ret && !domain.ret && domain.network)
 		ret = vd_doc_format(domain.network, network, network_len, err);
 	vd_doc_free(domain.network);
