@@ -82,6 +82,8 @@ struct tool_attached {
 /** Attach what `fd` has. NULL for `kind`: no document names it. */
 int tool_attach(struct vd_meta *meta, const char *kind, const char *name, const char *media_type,
 		int fd, struct tool_attached *seen, struct vd_error *err);
+/** A private key travels with every copy of the image: its owner should know. */
+void tool_warn_of_secrets(const char *file, const struct tool_attached *seen);
 /** The next bytes of it, as a vd_source_fn gives them. `user`: a struct tool_attached. */
 int64_t tool_attached_read(void *user, void *buf, size_t len, struct vd_error *err);
 /** By the end of the name; "application/octet-stream" if unknown. */

@@ -168,12 +168,35 @@ shows "- attachment:state.bin="
 expect 6 "$V" meta diff --json a.vhdx i.vhdx
 json '.[0] | .equal == false and (.differences | length) > 5'
 expect 0 "$V" meta import i.vhdx dir
+says "attachments/id_test: warning: looks like it holds a private key"
 expect 6 "$V" meta diff a.vhdx i.vhdx
 [ "$(cat out)" = "+ rights.id=stays" ] || fail "the import isn't complete"
 expect 0 "$V" meta remove i.vhdx rights
 expect 0 "$V" meta diff a.vhdx i.vhdx
 expect 0 "$V" log --json i.vhdx
 json '[.[0].entries[].operation] == ["tag", "meta set", "meta import", "meta remove"]'
+
+# What no field tells: what a vendor has put into a document of ours. Damage is no equality.
+"$V" create v.vhdx 8M
+"$V" meta set v.vhdx content - <<<'<content xmlns="urn:libvdisk:content:1"><title>T</title><v:x xmlns:v="urn:example:v">1</v:x></content>'
+seq 1000 | "$V" meta attach --kind none --name f v.vhdx -
+cp v.vhdx w.vhdx
+expect 0 "$V" meta diff v.vhdx w.vhdx
+"$V" meta set w.vhdx content - <<<'<content xmlns="urn:libvdisk:content:1"><title>T</title><v:x xmlns:v="urn:example:v">2</v:x></content>'
+expect 6 "$V" meta diff v.vhdx w.vhdx
+[ "$(sed 's/=.*//' out | tr '\n' ' ')" = '- document:content + document:content ' ] || fail "what a vendor put in"
+seq 1001 | "$V" meta attach --kind none --name f w.vhdx -
+expect 6 "$V" meta diff v.vhdx w.vhdx
+[ "$(grep -c "attachment:f=" out)" = 2 ] || fail "another file of the same name"
+for name in content f; do
+	cp v.vhdx w.vhdx
+	id=$("$V" meta list --json v.vhdx | jq -r --arg n $name '.[0].records[] | select(.kind == $n or .name == $n) | .id')
+	"$B/tests/meta/itemctl" flip w.vhdx "$id" 200
+	expect 3 "$V" meta diff v.vhdx w.vhdx
+	says "w.vhdx: $name: "
+	expect 3 "$V" meta diff --json w.vhdx w.vhdx
+	json '.[0].equal == false'
+done
 
 # A folder that somebody touched.
 cp -r dir bad

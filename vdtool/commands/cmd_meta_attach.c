@@ -90,6 +90,17 @@ int tool_attach(struct vd_meta *meta, const char *kind, const char *name, const 
 	return vd_meta_attach(meta, kind, name, media_type, tool_attached_read, seen, err);
 }
 
+void tool_warn_of_secrets(const char *file, const struct tool_attached *seen)
+{
+	const char *what = vd_meta_looks_secret(seen->head, seen->head_len);
+
+	if (what)
+		tool_say(TOOL_DONE, file,
+			 "warning: looks like it holds a private key (%s); whoever gets the image "
+			 "gets it too",
+			 what);
+}
+
 /* ---- attach ---- */
 
 struct attaching {
@@ -131,18 +142,6 @@ static int check_usage(struct attaching *a)
 		return tool_say(tool_exit_for(vd_code_from_errno(errno)), a->file, "%s",
 				strerror(errno));
 	return TOOL_DONE;
-}
-
-/** A private key travels with every copy of the image: its owner should know. */
-static void warn_of_secrets(const struct attaching *a)
-{
-	const char *what = vd_meta_looks_secret(a->seen.head, a->seen.head_len);
-
-	if (what)
-		tool_say(TOOL_DONE, a->file,
-			 "warning: looks like it holds a private key (%s); whoever gets the image "
-			 "gets it too",
-			 what);
 }
 
 /** May it be a libvirt domain? */
@@ -298,7 +297,7 @@ static int attach_remotely(struct attaching *a, const char *parameters, struct v
 
 		note_taken(a, n > 0 ? (size_t)n : 0);
 		if (!by_reference)
-			warn_of_secrets(a);
+			tool_warn_of_secrets(a->file, &a->seen);
 	}
 	json_decref(reply);
 	tool_remote_end(&edits);
@@ -327,7 +326,7 @@ static int attach(struct attaching *a)
 	if (!rc)
 		rc = tool_meta_commit(image, a->args, parameters, &err);
 	if (!rc && !by_reference)
-		warn_of_secrets(a);
+		tool_warn_of_secrets(a->file, &a->seen);
 	return tool_image_end(image, a->path, rc ? tool_fail(a->path, &err) : TOOL_DONE);
 }
 

@@ -7,12 +7,16 @@
 #include "output.h"
 
 struct side {
+	const char *path;
 	struct vd_image *image;
 	const struct vd_fact *facts;
 	size_t n;
 };
 
 static uint64_t n_differences;
+/* Categories of which a field was told: nobody needs the digests of their documents, too. */
+#define N_TOLD 16
+static const struct vd_category *told[N_TOLD];
 
 /** One value that only one of them has. */
 static void report(bool is_in_a, const char *name, const char *value)
@@ -35,10 +39,27 @@ static void report(bool is_in_a, const char *name, const char *value)
 	putchar('\n');
 }
 
-/** The history is the file's own: every two differ. */
-static bool is_of_history(const struct vd_fact *fact)
+static bool was_told(const struct vd_category *category)
 {
-	return strncmp(fact->field, "history.", 8) == 0;
+	for (size_t i = 0; i < N_TOLD && told[i]; i++)
+		if (told[i] == category)
+			return true;
+	return false;
+}
+
+static void report_fact(bool is_in_a, const struct vd_fact *fact)
+{
+	const struct vd_field *field = vd_field_find(fact->field);
+	size_t i = 0;
+
+	/* The history is the file's own: every two differ. */
+	if (strncmp(fact->field, "history.", 8) == 0)
+		return;
+	while (i < N_TOLD && told[i])
+		i++;
+	if (field && i < N_TOLD && !was_told(field->category))
+		told[i] = field->category;
+	report(is_in_a, fact->field, fact->value);
 }
 
 /** Facts are sorted by field, key, value: a merge shows the difference. */
@@ -64,18 +85,23 @@ static void diff_facts(const struct side sides[2])
 			i++;
 		if (by >= 0)
 			k++;
-		if (by < 0 && !is_of_history(a))
-			report(true, a->field, a->value);
-		if (by > 0 && !is_of_history(b))
-			report(false, b->field, b->value);
+		if (by < 0)
+			report_fact(true, a);
+		if (by > 0)
+			report_fact(false, b);
 	}
 }
 
-/** What has no fields: vendors' documents, attachments. */
+/** Attachments, and documents whose difference no field has told: vendors', and what vendors have
+ *  put into the others. */
 static bool is_compared_whole(const struct vd_record *r)
 {
-	return r->type == VD_RECORD_ATTACHMENT ||
-	       (r->type == VD_RECORD_DOCUMENT && !vd_category_find(r->kind));
+	const struct vd_category *category;
+
+	if (r->type != VD_RECORD_DOCUMENT)
+		return r->type == VD_RECORD_ATTACHMENT;
+	category = vd_category_find(r->kind);
+	return !category || !was_told(category);
 }
 
 static const struct vd_record *find_like(struct vd_meta *meta, const struct vd_record *like)
@@ -120,36 +146,83 @@ static void diff_records(struct vd_meta *a, struct vd_meta *b)
 	}
 }
 
-static int open_side(struct side *side, const char *path, const struct tool_args *args)
+static int drop(void *user, const void *buf, size_t len, struct vd_error *err)
+{
+	(void)user;
+	(void)buf;
+	(void)len;
+	(void)err;
+	return 0;
+}
+
+/** A digest speaks for a record only if its bytes have it. */
+static int check_record(const char *path, struct vd_meta *meta, const struct vd_record *r)
 {
 	struct vd_error err = VD_ERROR_INIT;
+	char *bytes = NULL;
+	size_t len;
+	int rc = 0;
 
-	if (tool_meta_look(&side->image, path, args, &err) ||
-	    vd_meta_get_facts(vd_image_meta(side->image), true, &side->facts, &side->n, &err))
-		return tool_fail_image(path, &err);
-	return TOOL_DONE;
+	if (r->type == VD_RECORD_ATTACHMENT)
+		rc = vd_meta_extract(meta, r->name, drop, NULL, &err);
+	else if (r->type == VD_RECORD_DOCUMENT)
+		rc = vd_meta_get_document(meta, r->kind, &bytes, &len, &err);
+	vd_meta_free(bytes);
+	return rc ? tool_fail(path, &err) : TOOL_DONE;
+}
+
+/** What is damaged is told; it must not pass for the same. */
+static int check_side(const struct side *side)
+{
+	struct vd_meta *meta = vd_image_meta(side->image);
+	int exit_code = TOOL_DONE;
+	struct vd_record *r;
+
+	for (size_t i = 0; (r = tool_record_copy(meta, i)); i++) {
+		exit_code = tool_exit_worse(exit_code, check_record(side->path, meta, r));
+		free(r);
+	}
+	return exit_code;
+}
+
+/** Another code than TOOL_DONE with an image: it is open, but something in it is damaged. */
+static int open_side(struct side *side, const struct tool_args *args)
+{
+	struct vd_error err = VD_ERROR_INIT;
+	int exit_code;
+
+	if (tool_meta_look(&side->image, side->path, args, &err))
+		return tool_fail_image(side->path, &err);
+	exit_code = check_side(side);
+	if (!vd_meta_get_facts(vd_image_meta(side->image), true, &side->facts, &side->n, &err))
+		return exit_code;
+	vd_image_close(side->image, NULL);
+	side->image = NULL;
+	return tool_fail_image(side->path, &err);
 }
 
 int cmd_meta_diff(const struct tool_args *args)
 {
-	struct side sides[2] = {{NULL, NULL, 0}, {NULL, NULL, 0}};
-	int exit_code = TOOL_DONE;
+	struct side sides[2] = {{.path = args->operands[0]}, {.path = args->operands[1]}};
+	int exit_code = open_side(&sides[0], args);
 
-	for (int i = 0; i < 2 && !exit_code; i++)
-		exit_code = open_side(&sides[i], args->operands[i], args);
-	if (!exit_code) {
+	if (sides[0].image)
+		exit_code = tool_exit_worse(exit_code, open_side(&sides[1], args));
+	if (sides[1].image) {
 		if (tool_json_is_on())
-			tool_json_stream_begin(args->operands[0], "differences");
+			tool_json_stream_begin(sides[0].path, "differences");
 		diff_facts(sides);
 		diff_records(vd_image_meta(sides[0].image), vd_image_meta(sides[1].image));
 		if (tool_json_is_on()) {
 			json_t *more = tool_json_object(NULL);
 
-			tool_json_set_path(more, "other", args->operands[1]);
-			json_object_set_new(more, "equal", json_boolean(!n_differences));
+			tool_json_set_path(more, "other", sides[1].path);
+			json_object_set_new(more, "equal",
+					    json_boolean(!n_differences && !exit_code));
 			tool_json_stream_end(more);
 		}
-		exit_code = n_differences ? TOOL_DIFFERS : TOOL_DONE;
+		if (n_differences)
+			exit_code = tool_exit_worse(exit_code, TOOL_DIFFERS);
 	}
 	vd_image_close(sides[0].image, NULL);
 	vd_image_close(sides[1].image, NULL);

@@ -176,6 +176,8 @@ static int import_attachment(struct importing *im, json_t *item, const char *fil
 		return wrong(im, file, fd == -EINVAL ? "isn't a regular file" : strerror(-fd));
 	rc = put_attachment(im, item, name, fd, &err);
 	close(fd);
+	if (!rc)
+		tool_warn_of_secrets(file, &im->seen);
 	return rc ? tool_fail(file, &err) : check_digest(im, item, VD_RECORD_ATTACHMENT, name);
 }
 
