@@ -20,6 +20,7 @@ struct vhdx_wrong {
 	const char *text; /* part of the error's text, or NULL */
 	const char *rule; /* the finding of vhdx_check */
 	enum vd_severity severity;
+	uint64_t offset; /* in the file, that it names */
 };
 
 extern const struct vhdx_wrong vhdx_wrongs[];

@@ -45,6 +45,7 @@ static int decode(struct vd_io *io, struct vd_error *err)
 struct heard {
 	const char *rule;
 	enum vd_severity severity;
+	uint64_t offset; /* VD_NO_OFFSET: wherever it is */
 	bool is_there;
 	uint64_t n_errors;
 	char text[400]; /* of the last error */
@@ -55,7 +56,8 @@ static void hear(void *user, const struct vd_finding *finding)
 	struct heard *heard = user;
 
 	if (heard->rule && strcmp(finding->rule, heard->rule) == 0 &&
-	    finding->severity == heard->severity)
+	    finding->severity == heard->severity &&
+	    (heard->offset == VD_NO_OFFSET || finding->offset == heard->offset))
 		heard->is_there = true;
 	assert_true(finding->found && finding->found[0]);
 	assert_true(finding->expected && finding->expected[0]);
@@ -85,7 +87,9 @@ static void one_image(const struct vhdx_wrong *wrong, bool is_twin)
 	struct store *store = store_new(NULL);
 	struct vd_io *io = store_io(store, false);
 	struct vd_error err = VD_ERROR_INIT;
-	struct heard heard = {.rule = wrong->rule, .severity = wrong->severity};
+	struct heard heard = {.rule = wrong->rule,
+			      .severity = wrong->severity,
+			      .offset = is_twin ? VD_NO_OFFSET : wrong->offset};
 	int expected = is_twin ? 0 : wrong->code, rc;
 	struct vhdxgen g;
 
@@ -103,7 +107,8 @@ static void one_image(const struct vhdx_wrong *wrong, bool is_twin)
 	if (is_twin && heard.is_there)
 		fail_msg("%s twin: %s is found there too", wrong->name, wrong->rule);
 	if (!is_twin && !heard.is_there)
-		fail_msg("%s: no finding %s (%s)", wrong->name, wrong->rule, heard.text);
+		fail_msg("%s: no finding %s at %#llx (%s)", wrong->name, wrong->rule,
+			 (unsigned long long)wrong->offset, heard.text);
 	/* What can't be opened has an error; what has none can be opened. */
 	if (rc && !heard.n_errors)
 		fail_msg("%s: can't be opened, but the check found no error", wrong->name);
@@ -216,7 +221,9 @@ static void bitmaps_are_asked_for_chunk_by_chunk(void **state)
 {
 	struct store *store = store_new(NULL);
 	struct vd_io *io = store_io(store, false);
-	struct heard heard = {.rule = "vhdx-bat-no-bitmap", .severity = VD_FINDING_ERROR};
+	struct heard heard = {.rule = "vhdx-bat-no-bitmap",
+			      .severity = VD_FINDING_ERROR,
+			      .offset = 3 * GEN_MIB + (3 * 2049 + 2048) * 8};
 	struct vhdxgen g;
 
 	(void)state;
@@ -245,7 +252,9 @@ static void user_items_are_counted(void **state)
 	for (unsigned int n = 1024; n <= 1025; n++) {
 		struct store *store = store_new(NULL);
 		struct vd_io *io = store_io(store, false);
-		struct heard heard = {.rule = "vhdx-item-user-count", .severity = VD_FINDING_ERROR};
+		struct heard heard = {.rule = "vhdx-item-user-count",
+				      .severity = VD_FINDING_ERROR,
+				      .offset = VD_NO_OFFSET};
 		struct vd_error err = VD_ERROR_INIT;
 		struct vhdxgen g;
 		uint8_t count[2];
