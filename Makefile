@@ -93,7 +93,7 @@ again = $(MAKE) --no-print-directory $(jobs)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all help deps demo test test-long sanitizers test-programs variant-programs docs \
-	install uninstall check-layers check-format check-house format readme-check FORCE
+	install uninstall check-layers check-format check-house format readme-check counts-begin FORCE
 
 ## all: the libraries (static and shared), vdtool and vdfuse
 all: $(all_libs) $(so) $(meta_so) $(compact_so) $(tool) $(fuse)
@@ -188,11 +188,19 @@ test: deps
 	+@$(again) all test-programs $(if $(T),,variant-programs)
 	@B=$(abspath $(B)) tests/run $(if $(T),$(T),--sanitized)
 
-## test-long: 100,000 power cuts, 20 minutes of random lives, kill -9 a hundred times, 20,000 random queries, fuzzing
-test-long: deps
+## test-long: 100,000 power cuts, 20 minutes of random lives, kill -9 a hundred times, 20,000 random queries, fuzzing, coverage
+# Its parts stand in the *.mk of the rooms; what each has counted comes in one table at the end.
+test-long: export VD_COUNTS = $(abspath $(B))/counts
+test-long: deps counts-begin
 	+@$(again) all test-programs
-	@B=$(abspath $(B)) VD_CRASH_STATES=100000 VD_LIFECYCLE_SECONDS=1200 \
-		VD_TEST_TIMEOUT=14400 tests/run fault/test_crash fault/test_lifecycle
+	@B=$(abspath $(B)) VD_CRASH_STATES=100000 VD_LIFECYCLE_SECONDS=1200 VD_TEST_TIMEOUT=14400 \
+		tests/run fault/test_crash fault/test_lifecycle fault/test_failing_calls
+	@echo; cat $(B)/counts
+counts-begin:
+	@mkdir -p $(B) && : > $(B)/counts
+ifneq ($(filter test-long,$(MAKECMDGOALS)),)
+.NOTPARALLEL: # one run of the tests at a time
+endif
 
 ## sanitizers: only the sanitizer runs: unit tests under ASan and UBSan, threaded ones under TSan
 sanitizers: deps

@@ -4,7 +4,7 @@
 sabotage_programs := $(addprefix tests/,fault/test_crash fault/test_failing_calls fault/test_full_host \
 	fault/test_items_crash fault/test_items_steps fault/test_meetings fault/test_moves_steps \
 	fault/test_steps unit/test_threads_pins \
-	unit/test_vhdx_items unit/test_vhdx_items_others unit/test_vhdx_replay)
+	unit/test_vhdx_items unit/test_vhdx_items_others unit/test_vhdx_move unit/test_vhdx_replay)
 sabotage_races := tests/unit/test_threads
 
 .PHONY: sabotage sabotage-programs
@@ -19,3 +19,4 @@ sabotage-programs:
 sabotage: deps
 	+@$(again) sabotage-programs
 	@B=$(abspath $(B)) tests/run fault/sabotage
+test-long: sabotage

@@ -31,6 +31,8 @@ static const struct {
     {"query", 17},    {"host", 20},
 };
 
+static size_t n_all, n_all_deep;
+
 static bool replay(const struct fuzz_target *target, const char *folder, const char *name)
 {
 	uint8_t data[MAX_SIZE + 1];
@@ -73,6 +75,8 @@ static void test_corpus(void **state)
 	}
 	closedir(dir);
 	print_message("%s: %zu inputs, %zu went deep\n", target->name, n, n_deep);
+	n_all += n;
+	n_all_deep += n_deep;
 	assert_true(n <= MAX_FILES);
 	assert_true(n_deep >= wanted);
 }
@@ -80,10 +84,14 @@ static void test_corpus(void **state)
 int main(void)
 {
 	struct CMUnitTest tests[32] = {{0}};
+	int failed;
 
 	fuzz_init();
 	for (size_t i = 0; i < n_fuzz_targets; i++)
 		tests[i] = (struct CMUnitTest){fuzz_targets[i]->name, test_corpus, NULL, NULL,
 					       (void *)(uintptr_t)fuzz_targets[i]};
-	return _cmocka_run_group_tests("fuzz_corpus", tests, n_fuzz_targets, NULL, NULL);
+	failed = _cmocka_run_group_tests("fuzz_corpus", tests, n_fuzz_targets, NULL, NULL);
+	printf("count: fuzz inputs replayed %zu\n", n_all);
+	printf("count: of these, past signatures and checksums %zu\n", n_all_deep);
+	return failed;
 }
