@@ -200,6 +200,9 @@ static void collect_machine(struct host_collect *c, int by_cpu)
 		if (!host_line(c, tables[i], line))
 			continue;
 		is_known = true;
+		/* The cloud's name stands on its real machines, too: there the processor knows. */
+		if (by_cpu == 0 && strstr(line, "Amazon EC2"))
+			continue;
 		is_virtual = strstr(tables[i], "hypervisor") || is_virtual_by_name(line);
 	}
 	if (!is_virtual && host_line(c, "sys/hypervisor/type", line))

@@ -18,13 +18,21 @@ static const struct {
 } arm_cores[] = {
     {0x41, 0, "ARM"},
     {0x41, 0xd03, "Cortex-A53"},
+    {0x41, 0xd04, "Cortex-A35"},
+    {0x41, 0xd05, "Cortex-A55"},
     {0x41, 0xd07, "Cortex-A57"},
     {0x41, 0xd08, "Cortex-A72"},
+    {0x41, 0xd09, "Cortex-A73"},
+    {0x41, 0xd0a, "Cortex-A75"},
     {0x41, 0xd0b, "Cortex-A76"},
     {0x41, 0xd0c, "Neoverse-N1"},
     {0x41, 0xd40, "Neoverse-V1"},
+    {0x41, 0xd41, "Cortex-A78"},
+    {0x41, 0xd47, "Cortex-A710"},
     {0x41, 0xd49, "Neoverse-N2"},
     {0x41, 0xd4f, "Neoverse-V2"},
+    {0x41, 0xd84, "Neoverse-V3"},
+    {0x41, 0xd8e, "Neoverse-N3"},
     {0x42, 0, "Broadcom"},
     {0x43, 0, "Cavium"},
     {0x43, 0x0af, "ThunderX2"},
@@ -37,6 +45,7 @@ static const struct {
     {0x61, 0, "Apple"},
     {0xc0, 0, "Ampere"},
     {0xc0, 0xac3, "Ampere-1"},
+    {0xc0, 0xac4, "Ampere-1A"},
 };
 
 static const char *arm_name(unsigned long maker, unsigned long part)
@@ -64,10 +73,11 @@ static void collect_model(struct host_collect *c, const char *info)
 	}
 	if (host_keyed(info, "vendor_id", maker, sizeof(maker)))
 		host_put(c, "host.cpu.vendor", 0, maker);
-	if (host_keyed(info, "model name", model, sizeof(model)) ||
-	    host_keyed(info, "cpu", model, sizeof(model)) ||
-	    host_keyed(info, "uarch", model, sizeof(model)))
-		host_put(c, "host.cpu.model", 0, model);
+	if (host_keyed(info, "cpu", model, sizeof(model)))
+		model[strcspn(model, " (,")] = '\0'; /* "POWER9 (raw), altivec supported" */
+	else if (!host_keyed(info, "model name", model, sizeof(model)))
+		host_keyed(info, "uarch", model, sizeof(model));
+	host_put(c, "host.cpu.model", 0, model);
 }
 
 /** -1: it has no list of features; else whether "hypervisor" is among them (x86 only). */

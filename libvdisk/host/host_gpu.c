@@ -9,8 +9,9 @@
 #include "host/host_facts.h"
 
 #define DEVICES     "sys/bus/pci/devices/"
-#define IDS_MAX     (16u << 20)
+#define IDS_MAX     (4u << 20)
 #define DEVICES_MAX 65536u
+#define GPUS_MAX    64u    /* each means a look through pci.ids and folders of libraries */
 #define FLAG_MEMORY 0x200u /* of a line of "resource": the kernel's IORESOURCE_* */
 #define FLAG_AHEAD  0x2000u
 
@@ -18,6 +19,7 @@ struct gpus {
 	struct host_collect *c;
 	char *ids; /* pci.ids; NULL: none */
 	bool has_looked_for_ids;
+	unsigned n;
 };
 
 /* Where the line "ID  NAME" of pci.ids stands, with `indent` before it; up to the next line with
@@ -94,17 +96,21 @@ static void put_names(struct gpus *g, uint32_t group, unsigned vendor, unsigned 
 	}
 }
 
-/* What its driver tells, or the largest window into it that may be read ahead: of a card whose
- * window isn't resizable that is less than it has. */
+/* What its driver tells, or what the largest window into it that may be read ahead lets one be sure
+ * of: that is a power of two, so that behind one of 32 GiB there may be 24 GiB, but more than 16.
+ * (A card whose window isn't resizable has more than it.) */
 static uint64_t memory_of(struct gpus *g, const char *name)
 {
 	char path[HOST_LINE_MAX];
 	char *text VD_AUTO_FREE = NULL;
+	static const char *const told[] = {"mem_info_vram_total", "tile0/physical_vram_size_bytes"};
 	uint64_t most = 0;
 
-	snprintf(path, sizeof(path), DEVICES "%.64s/mem_info_vram_total", name);
-	if (host_number(g->c, path, &most))
-		return most;
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+		snprintf(path, sizeof(path), DEVICES "%.64s/%s", name, told[i]);
+		if (host_number(g->c, path, &most))
+			return most;
+	}
 	snprintf(path, sizeof(path), DEVICES "%.64s/resource", name);
 	text = host_slurp(g->c, path, 4096);
 	for (char *line = text; line && *line;) {
@@ -118,7 +124,7 @@ static uint64_t memory_of(struct gpus *g, const char *name)
 		line = strchr(line, '\n');
 		line += line != NULL;
 	}
-	return most;
+	return most / 2;
 }
 
 static int begins_with(void *user, const char *name)
@@ -165,7 +171,11 @@ static int collect_device(void *user, const char *name)
 	uint32_t group;
 
 	snprintf(path, sizeof(path), DEVICES "%.64s/class", name);
-	if (!host_number(g->c, path, &class) || class >> 16 != 3)
+	if (g->n == GPUS_MAX || !host_number(g->c, path, &class) || class >> 16 != 3)
+		return g->c->rc;
+	/* A virtual function is a share of a card, which stands here itself. */
+	snprintf(path, sizeof(path), DEVICES "%.64s/physfn", name);
+	if (vd_io_tree_has(g->c->tree, path))
 		return g->c->rc;
 	snprintf(path, sizeof(path), DEVICES "%.64s/vendor", name);
 	if (!host_number(g->c, path, &vendor))
@@ -173,6 +183,7 @@ static int collect_device(void *user, const char *name)
 	snprintf(path, sizeof(path), DEVICES "%.64s/device", name);
 	if (!host_number(g->c, path, &device))
 		return g->c->rc;
+	g->n++;
 	group = ++g->c->n_groups;
 	put_names(g, group, (unsigned)vendor & 0xffff, (unsigned)device & 0xffff);
 	host_put(g->c, "host.gpu.address", group, name);

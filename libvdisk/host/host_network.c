@@ -16,7 +16,7 @@
 
 #define CARDS     "sys/class/net/"
 #define CARDS_MAX 4096u
-#define INET6_MAX (4u << 20)
+#define INET6_MAX (256u << 10)
 
 struct cards {
 	struct host_collect *c;
@@ -70,12 +70,20 @@ static void put_addresses(struct cards *cards, uint32_t group, const char *name)
 /* "fe800000000000005054 ... 0fff 02 40 20 80 eth0": address, index, prefix, scope, flags, name. */
 static void put_inet6(struct cards *cards, uint32_t group, const char *name)
 {
-	for (const char *line = cards->inet6; line && *line;) {
-		char address[33], of[64];
+	size_t name_len = strlen(name);
+
+	for (const char *line = cards->inet6, *end; line && *line; line = end + (*end == '\n')) {
+		char one[160], address[33], of[64];
 		uint8_t bytes[16];
 		unsigned prefix;
 
-		if (sscanf(line, "%32[0-9a-f] %*x %x %*x %*x %63s", address, &prefix, of) == 3 &&
+		end = line + strcspn(line, "\n");
+		if ((size_t)(end - line) <= name_len || (size_t)(end - line) >= sizeof(one) ||
+		    memcmp(end - name_len, name, name_len) != 0)
+			continue;
+		memcpy(one, line, (size_t)(end - line));
+		one[end - line] = '\0';
+		if (sscanf(one, "%32[0-9a-f] %*x %x %*x %*x %63s", address, &prefix, of) == 3 &&
 		    strlen(address) == 32 && prefix <= 128 && strcmp(of, name) == 0) {
 			for (size_t i = 0; i < 16; i++) {
 				char two[3] = {address[2 * i], address[2 * i + 1], '\0'};
@@ -84,8 +92,6 @@ static void put_inet6(struct cards *cards, uint32_t group, const char *name)
 			}
 			put_address(cards->c, group, AF_INET6, bytes, prefix);
 		}
-		line = strchr(line, '\n');
-		line += line != NULL;
 	}
 }
 

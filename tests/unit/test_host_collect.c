@@ -114,6 +114,12 @@ static void a_server_of_intel_with_gpus(void **state)
 	     "C 03  Display controller\n");
 	pci("0000:01:00.0", "0x030200\n", "0x10de\n", "0x27b8\n", "nvidia");
 	pci("0000:02:00.0", "0x030000\n", "0x1002\n", "0x73bf\n", "amdgpu");
+	/* A share of the first one. */
+	pci("0000:01:00.4", "0x030200\n", "0x10de\n", "0x27b8\n", "nvidia");
+	assert_int_equal(scratch_run("ln -s ../0000:01:00.0 "
+				     "'%s/sys/devices/pci/0000:01:00.4/physfn'",
+				     root),
+			 0);
 	pci("0000:03:00.0", "0x020000\n", "0x8086\n", "0x1db4\n", "e1000e");
 	file("sys/devices/pci/0000:01:00.0/resource",
 	     "0x00000000a0000000 0x00000000a0ffffff 0x0000000000040200\n"
@@ -152,7 +158,7 @@ static void a_server_of_intel_with_gpus(void **state)
 	g = group_of(host, "host.gpu.address", "0000:01:00.0");
 	assert_string_equal(value_of(host, "host.gpu.vendor", g), "NVIDIA Corporation");
 	assert_string_equal(value_of(host, "host.gpu.model", g), "AD104GL [L4]");
-	assert_string_equal(value_of(host, "host.gpu.memory", g), "34359738368");
+	assert_string_equal(value_of(host, "host.gpu.memory", g), "17179869184");
 	assert_string_equal(value_of(host, "host.gpu.driver", g), "nvidia");
 	assert_string_equal(value_of(host, "host.gpu.api", g), "cuda");
 	g = group_of(host, "host.gpu.address", "0000:02:00.0");
@@ -215,6 +221,64 @@ static void a_server_of_arm(void **state)
 	assert_int_equal(count_of(host, "host.cpu.feature"), 4);
 	assert_string_equal(value_of(host, "host.machine", 0), "physical");
 	assert_null(value_of(host, "host.firmware", 0));
+	vd_host_free(host);
+}
+
+static void a_server_of_power(void **state)
+{
+	struct vd_host *host;
+
+	(void)state;
+	begin("power");
+	file("proc/sys/kernel/arch", "ppc64le\n");
+	file("proc/cpuinfo", "processor\t: 0\ncpu\t\t: POWER9 (architected), altivec supported\n"
+			     "clock\t\t: 2500.000000MHz\n\nprocessor\t: 1\n");
+	host = collect();
+	assert_string_equal(value_of(host, "host.arch", 0), "ppc64le");
+	assert_string_equal(value_of(host, "host.cpu.model", 0), "POWER9");
+	assert_string_equal(value_of(host, "host.cpu.count", 0), "2");
+	vd_host_free(host);
+}
+
+/* The name of a cloud stands in the tables of its real machines, too. */
+static void a_real_machine_of_a_cloud(void **state)
+{
+	struct vd_host *host;
+
+	(void)state;
+	begin("metal");
+	file("proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu vmx\n");
+	file("sys/class/dmi/id/sys_vendor", "Amazon EC2\n");
+	host = collect();
+	assert_string_equal(value_of(host, "host.machine", 0), "physical");
+	vd_host_free(host);
+	file("proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu hypervisor\n");
+	host = collect();
+	assert_string_equal(value_of(host, "host.machine", 0), "virtual");
+	vd_host_free(host);
+}
+
+/* Much of everything: it ends, soon. */
+static void crowded_trees_end(void **state)
+{
+	struct vd_host *host;
+
+	(void)state;
+	begin("crowd");
+	assert_int_equal(
+	    scratch_run("cd '%s' && mkdir -p usr/share/misc proc/net sys/class/net && "
+			"for i in $(seq 100); do d=sys/bus/pci/devices/0000:%%02x:00.0; "
+			"d=$(printf \"$d\" $i); mkdir -p $d; echo 0x030000 >$d/class; "
+			"echo 0x1234 >$d/vendor; echo 0x5678 >$d/device; "
+			"mkdir -p sys/class/net/n$i; echo >sys/class/net/n$i/address; done; "
+			"yes x | head -c 4000000 >usr/share/misc/pci.ids; "
+			"yes fe80000000000000505400fffe123456 02 40 20 80 n1 | "
+			"head -c 5000000 >proc/net/if_inet6",
+			root),
+	    0);
+	host = collect();
+	assert_int_equal(count_of(host, "host.gpu.address"), 64);
+	assert_int_equal(count_of(host, "host.network.name"), 100);
 	vd_host_free(host);
 }
 
@@ -320,6 +384,9 @@ int main(void)
 	    cmocka_unit_test(a_server_of_intel_with_gpus),
 	    cmocka_unit_test(a_virtual_machine_of_amd),
 	    cmocka_unit_test(a_server_of_arm),
+	    cmocka_unit_test(a_server_of_power),
+	    cmocka_unit_test(a_real_machine_of_a_cloud),
+	    cmocka_unit_test(crowded_trees_end),
 	    cmocka_unit_test(a_host_of_xen),
 	    cmocka_unit_test(architecture_of_programs),
 	    cmocka_unit_test(hostile_trees_say_nothing_wrong),
