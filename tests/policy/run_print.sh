@@ -131,6 +131,9 @@ cmp argv words || fail "--json has other words than a shell"
 json '.[0].format == "qemu" and .[0].xml == null and (.[0].notes | length) > 0'
 qemu --accel tcg
 has tcg
+# What can't be made isn't the fault of a disk.
+expect 1 $V "${P[@]}" --json --host host --format libvirt a.vhdx
+json 'length == 1 and .[0].error.code == "unsupported" and (.[0].error.text | test("libvirt"))'
 # On an ARM host the other alternative fits better.
 sed 's/x86_64/aarch64/' host >arm
 expect 0 $V "${P[@]}" --host arm --json a.vhdx --disk "$(truncate -s 64M d.raw; echo d.raw)" --format libvirt

@@ -195,10 +195,10 @@ static int run(const char *path, const struct tool_args *args)
 		rc = tool_policed_host(&host, args, &err);
 	if (!rc)
 		rc = make_machine(m, image, host, args, &err);
+	if (!rc && m->wrong[0])
+		rc = vd_error_set(&err, VD_EUNSUPPORTED, 0, VD_NO_OFFSET, "%s", m->wrong);
 	if (rc)
 		exit_code = tool_fail_image(path, &err);
-	else if (m->wrong[0])
-		exit_code = tool_say(TOOL_FAILED, path, "%s", m->wrong);
 	vd_image_close(image, NULL);
 	json_decref(m->notes);
 	free(m->disk);
