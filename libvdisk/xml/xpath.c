@@ -4,7 +4,9 @@
  * here, so that names that would only fail while evaluating (prefixes, functions, variables) are
  * told at once, with their place.
  */
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <libxml/xpath.h>
 #include <libxml/xpathInternals.h>
@@ -14,17 +16,19 @@
 #include "xml/doc_tree.h"
 #include "xml/xpath.h"
 
-/* libxml2 counts an operation for each node that a step looks at. What one costs goes with the text
- * that it may have to put together: in long documents there are fewer. */
+/* libxml2 counts an operation for each node that a step looks at, but not what one costs: that goes
+ * with the text that it may have to put together. So there is a clock, too: what stands in
+ * brackets, which is what is done many times, goes through a function that looks at it. */
 #define OPERATIONS_MAX (1ul << 20)
-/* So much that each element can be looked at, whatever texts there are. */
-#define OPERATIONS_MIN (100ul << 10)
-#define PER_ELEMENT    16ul
-#define BYTES_MAX      (32ul << 30)
+#define PER_ELEMENT    16ul /* so many in any case, so that each element can be looked at */
+#define SECONDS_MAX    2    /* of the thread */
+#define CLOCK_NAME     "vd-in-time"
 
 struct vd_expression {
 	xmlXPathContext *context;
 	xmlXPathCompExpr *compiled;
+	struct timespec until;
+	bool is_late;
 };
 
 /* ---- looking at the tokens ---- */
@@ -143,12 +147,51 @@ static int check_tokens(const char *text, struct vd_error *err)
 	return 0;
 }
 
+/** With CLOCK_NAME(...) around what stands in brackets, but for numbers. NULL: no memory. */
+static char *with_clock(const char *text)
+{
+	size_t n = 0, to = 0;
+	char *copy;
+
+	for (const char *p = text; *p; p++)
+		n += *p == '[' || *p == ']';
+	copy = vd_malloc(strlen(text) + n * sizeof(CLOCK_NAME "()") + 1);
+	for (const char *p = text, *end; copy && *p; p = end) {
+		end = p + 1;
+		if (*p == '"' || *p == '\'')
+			end = strchr(end, *p) + 1; /* check_tokens found it */
+		else if (*p == '[' && p[1 + strspn(p + 1, "0123456789 ")] == ']')
+			end = strchr(p, ']') + 1;
+		to += (size_t)sprintf(copy + to, "%s%.*s%s", *p == ']' ? ")" : "", (int)(end - p),
+				      p, end == p + 1 && *p == '[' ? CLOCK_NAME "(" : "");
+	}
+	return copy;
+}
+
+/** CLOCK_NAME: its argument, which lies on the stack, is its value. */
+static void look_at_clock(xmlXPathParserContext *parser, int n_args)
+{
+	struct vd_expression *expression = parser->context->userData;
+	struct timespec now;
+
+	(void)n_args;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	if (now.tv_sec < expression->until.tv_sec ||
+	    (now.tv_sec == expression->until.tv_sec && now.tv_nsec < expression->until.tv_nsec))
+		return;
+	expression->is_late = true;
+	xmlXPathErr(parser, XPATH_OP_LIMIT_EXCEEDED);
+}
+
 /* ---- compiling ---- */
 
-static int register_prefixes(struct vd_expression *expression)
+static int register_names(struct vd_expression *expression)
 {
 	const struct vd_category *category;
 
+	expression->context->userData = expression;
+	if (xmlXPathRegisterFunc(expression->context, (const xmlChar *)CLOCK_NAME, look_at_clock))
+		return VD_ENOMEM;
 	for (size_t i = 0; (category = vd_category_at(i)); i++) {
 		if (xmlXPathRegisterNs(expression->context, (const xmlChar *)category->name,
 				       (const xmlChar *)category->xmlns))
@@ -172,6 +215,7 @@ static int compile_error(const struct vd_expression *expression, size_t len, str
 int vd_expression_compile(struct vd_expression **out, const char *text, struct vd_error *err)
 {
 	VD_AUTO_QUIET struct vd_quiet quiet;
+	VD_AUTO_FREE char *clocked = NULL;
 	struct vd_expression *expression;
 	size_t len = strlen(text);
 	int ret;
@@ -188,7 +232,7 @@ int vd_expression_compile(struct vd_expression **out, const char *text, struct v
 	if (!expression)
 		return vd_no_memory(err, sizeof(*expression), "an expression");
 	expression->context = xmlXPathNewContext(NULL);
-	if (!expression->context || register_prefixes(expression)) {
+	if (!expression->context || register_names(expression)) {
 		vd_expression_free(expression);
 		return vd_no_memory(err, len, "an expression");
 	}
@@ -197,6 +241,15 @@ int vd_expression_compile(struct vd_expression **out, const char *text, struct v
 		ret = compile_error(expression, len, err);
 		vd_expression_free(expression);
 		return ret;
+	}
+	/* The first one was to see what is wrong, and where. */
+	xmlXPathFreeCompExpr(expression->compiled);
+	clocked = with_clock(text);
+	expression->compiled =
+	    clocked ? xmlXPathCtxtCompile(expression->context, (const xmlChar *)clocked) : NULL;
+	if (!expression->compiled) {
+		vd_expression_free(expression);
+		return vd_no_memory(err, len, "an expression");
 	}
 	*out = expression;
 	return 0;
@@ -213,16 +266,13 @@ void vd_expression_free(struct vd_expression *expression)
 
 /* ---- evaluating ---- */
 
-/** Bytes of all texts of a document, which an operation may have to put together. */
-static size_t text_len(const xmlNode *root, size_t *n_elements)
+static size_t count_elements(const xmlNode *root)
 {
 	const xmlNode *node = root;
-	size_t len = 0;
+	size_t n = 0;
 
 	while (node) {
-		if (node->content && node->type != XML_COMMENT_NODE)
-			len += strlen((const char *)node->content);
-		*n_elements += node->type == XML_ELEMENT_NODE;
+		n += node->type == XML_ELEMENT_NODE;
 		if (node->type == XML_ELEMENT_NODE && node->children) {
 			node = node->children;
 			continue;
@@ -231,18 +281,18 @@ static size_t text_len(const xmlNode *root, size_t *n_elements)
 			node = node->parent;
 		node = !node || node == root ? NULL : node->next;
 	}
-	return len;
+	return n;
 }
 
-static void limit(xmlXPathContext *context, const struct vd_doc *doc)
+static void limit(struct vd_expression *expression, const struct vd_doc *doc)
 {
-	size_t n_elements = 0, len = text_len(xmlDocGetRootElement(doc->xml), &n_elements) + 1;
-	unsigned long n = BYTES_MAX / len, least = OPERATIONS_MIN + PER_ELEMENT * n_elements;
+	unsigned long least = PER_ELEMENT * count_elements(xmlDocGetRootElement(doc->xml));
 
-	if (n > OPERATIONS_MAX)
-		n = OPERATIONS_MAX;
-	context->opLimit = n < least ? least : n;
-	context->opCount = 0;
+	expression->context->opLimit = least > OPERATIONS_MAX ? least : OPERATIONS_MAX;
+	expression->context->opCount = 0;
+	expression->is_late = false;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &expression->until);
+	expression->until.tv_sec += SECONDS_MAX;
 }
 
 int vd_expression_match(struct vd_expression *expression, const struct vd_doc *doc, bool *is_match,
@@ -253,7 +303,7 @@ int vd_expression_match(struct vd_expression *expression, const struct vd_doc *d
 	xmlXPathObject *object;
 
 	vd_quiet_begin(&quiet);
-	limit(context, doc);
+	limit(expression, doc);
 	xmlResetError(&context->lastError);
 	context->doc = doc->xml;
 	context->node = (xmlNode *)doc->xml;
@@ -267,6 +317,10 @@ int vd_expression_match(struct vd_expression *expression, const struct vd_doc *d
 	}
 	if (context->lastError.code == XML_ERR_NO_MEMORY)
 		return vd_no_memory(err, context->opLimit, "an XPath expression");
+	if (expression->is_late)
+		return vd_error_set(err, VD_ERANGE, 0, VD_NO_OFFSET,
+				    "the XPath expression takes more than %d s in a document",
+				    SECONDS_MAX);
 	if (context->opCount >= context->opLimit)
 		return vd_error_set(err, VD_ERANGE, 0, VD_NO_OFFSET,
 				    "the XPath expression takes more than %lu operations",

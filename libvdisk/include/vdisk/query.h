@@ -204,7 +204,7 @@ VD_API int vd_xpath_compile(struct vd_xpath **out, const char *text, struct vd_e
 /** NULL is allowed. */
 VD_API void vd_xpath_free(struct vd_xpath *xpath);
 /** Is it true (a node, true, a number but 0, a text but "") in one of the image's documents of our
- *  categories? The number of operations is bounded: VD_ERANGE. Damaged documents are passed over,
+ *  categories? Operations and time are bounded: VD_ERANGE. Damaged documents are passed over,
  *  which *n_damaged (may be NULL) counts. */
 VD_API int vd_xpath_match(struct vd_xpath *xpath, vd_document_fn document, void *user,
 			  bool *is_match, size_t *n_damaged, struct vd_error *err);
