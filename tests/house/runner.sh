@@ -5,7 +5,9 @@ set -eu
 
 mkdir -p tree/tests/cli tree/tests/unit tree/build/tests/unit
 cp "$TOP/tests/run" tree/tests/
-run() { (cd tree && B=$PWD/build VD_TEST_TIMEOUT=2 tests/run "$@") >out 2>&1; }
+mkdir tree/tests/support
+cp "$TOP/tests/support/why.sh" tree/tests/support/
+run() { (cd tree && B=$PWD/build VD_TEST_TIMEOUT=${seconds:-60} tests/run "$@") >out 2>&1; }
 fail() { echo "$1"; sed 's/^/> /' out; exit 1; }
 closes_with() { [ "$(tail -n 1 out)" = "$1" ] || fail "wanted as last line: $1"; }
 program() { # NAME OUTPUT EXIT
@@ -34,12 +36,21 @@ grep -q '    | this is why' out || fail 'the output of the failed test is missin
 run cli/good || fail 'a test could not be run by its name'
 rm tree/tests/cli/bad.sh
 
-printf 'sleep 600 & echo $! >%s/child; wait\n' "$PWD" >tree/tests/cli/hangs.sh
-! run hangs || fail 'a hanging test was taken for good'
-grep -q '^FAIL .*cli/hangs: no end after 2 s' out || fail 'the hanging test is not named'
-sleep 0.2
-! grep -qs "^State:.[^Z]" "/proc/$(cat child)/status" ||
-	fail 'a child of the hanging test is still running'
+printf 'set -e\nfalse_too() { [ "$(echo a)" = b ]; }\nfalse_too\n' >tree/tests/cli/silent.sh
+! run silent || fail 'a test that fails without a word was taken for good'
+grep -q '    | FAILED: silent.sh:3, silent.sh:2 ended with 1: \[ "$(echo a)" = b \]' out || fail 'not said which command it was'
+[ "$(tail -n 2 out | head -n 1)" = "$(grep -m 1 '    | ' out)" ] || fail 'why it failed is not said again at the end'
+
+printf 'sleep 601 & echo $! >%s/child; wait\n' "$PWD" >tree/tests/cli/hangs.sh
+! seconds=3 run hangs || fail 'a hanging test was taken for good'
+grep -q '^FAIL .*cli/hangs: no end after 3 s' out || fail 'the hanging test is not named'
+grep -q '    | .* sleep 601' out || fail 'not said what it hung at'
+is_running() { grep -qs '^State:.[^Z]' "/proc/$(cat child)/status"; }
+for ((i = 0; i < 100; i++)); do
+	is_running || break
+	sleep 0.1
+done
+! is_running || fail 'a child of the hanging test is still running'
 rm tree/tests/cli/*
 
 # The names of failed cases stand behind the count in cmocka's summary.

@@ -8,11 +8,23 @@ cd "$T"
 
 fail()
 {
-	echo "FAILED: $*" >&2
-	echo "--- stdout" >&2
-	head -c 2000 "$T/out" >&2 2>/dev/null || true
-	echo "--- stderr" >&2
-	head -c 2000 "$T/err" >&2 2>/dev/null || true
+	local frame where= words=$*
+	for ((frame = ${#BASH_LINENO[@]} - 2; frame >= 0; frame--)); do
+		where+="${where:+, }${BASH_SOURCE[frame + 1]##*/}:${BASH_LINENO[frame]}"
+	done
+	if [ -s "$T/out" ]; then
+		echo "--- stdout of the last expect" >&2
+		head -c 2000 "$T/out" | sed '$a\' >&2 || true
+	fi
+	if [ -s "$T/err" ]; then
+		echo "--- stderr of the last expect" >&2
+		head -c 2000 "$T/err" | sed '$a\' >&2 || true
+	fi
+	if [[ $words = *$'\n'* ]]; then
+		echo "$words" >&2
+		words=${words%%$'\n'*}
+	fi
+	echo "FAILED: $words ($where)" >&2
 	exit 1
 }
 
@@ -59,16 +71,18 @@ pattern()
 	seq "$(($1 % 999 * 1000000000))" 999999999999 2>/dev/null | head -c "$2"
 }
 
-# wait_for COMMAND...: until it is true, at most 10 s.
+# wait_for COMMAND...: until it is true, at most 60 s: machines may be busy. That it never was is told
+# with what it said last.
 wait_for()
 {
-	local i
-	for ((i = 0; i < 200; i++)); do
+	local begin=$SECONDS
+	while [ $((SECONDS - begin)) -lt 60 ]; do
 		if "$@" >/dev/null 2>&1; then
 			return 0
 		fi
 		sleep 0.05
 	done
+	"$@" >"$T/out" 2>"$T/err" || true
 	fail "never became true: $*"
 }
 

@@ -8,6 +8,7 @@ M=$T/m
 export VDISK_RUNTIME_DIR=$T/run
 mkdir -p "$M"
 loops=() mounts=() pids=()
+declare -A attached=()
 
 skip()
 {
@@ -24,10 +25,14 @@ clean_up()
 		umount "${mounts[x]}" 2>/dev/null || umount -l "${mounts[x]}" 2>/dev/null
 	done
 	for x in "${loops[@]}"; do
-		losetup -d "$x" 2>/dev/null
+		is_detached "$x" || losetup -d "$x" 2>/dev/null
 	done
 	for ((x = ${#mounts[@]} - 1; x >= 0; x--)); do
 		umount -l "${mounts[x]}" 2>/dev/null
+	done
+	# First politely: fio has processes in sessions of their own, which it alone ends.
+	for x in "${pids[@]}"; do
+		kill -TERM "$x" 2>/dev/null && sleep 0.2
 	done
 	for x in "${pids[@]}"; do
 		kill -KILL "$x" 2>/dev/null
@@ -84,17 +89,17 @@ is_ready()
 end()
 {
 	local got=0
-	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-		if umount "$M" 2>/dev/null; then
-			break
-		fi
-		sleep 0.1
-	done
+	wait_for is_unmounted "$M"
 	wait "$pid" || got=$?
 	[ "$got" = "${1:-0}" ] || {
 		cat "$T/log" >&2
 		fail "vdfuse ended with $got"
 	}
+}
+
+is_unmounted()
+{
+	umount "$1" || ! mountpoint -q "$1"
 }
 
 # die: the daemon is killed, and what it left is taken away.
@@ -105,29 +110,46 @@ die()
 	umount "$M" 2>/dev/null || umount -l "$M" || true
 }
 
-# attach FILE [OPTIONS]: a loop device on it, in $loop.
+# attach FILE [OPTIONS]: a loop device on it, in $loop. In a container the node of a device that the
+# kernel has just made may be missing.
 attach()
 {
-	loop=$(losetup -f --show "${@:2}" "$1") || fail "no loop device for $1"
-	loops+=("$loop")
+	local try free
+	for try in 1 2 3 4 5; do
+		if loop=$(losetup -f --show "${@:2}" "$1" 2>"$T/attach.err"); then
+			loops+=("$loop")
+			attached[$loop]=$(sequence_of "$loop")
+			return
+		fi
+		free=$(losetup -f) && { [ -b "$free" ] || mknod "$free" b 7 "${free#/dev/loop}" || true; }
+		sleep 0.2
+	done
+	fail "no loop device for $1, tried $try times: $(cat "$T/attach.err")"
 }
 
-# It isn't ours any more then: another test may have it next.
+# The kernel counts what was attached. It isn't ours any more then: another test may have it next.
+sequence_of()
+{
+	cat "/sys/block/${1#/dev/}/diskseq" 2>/dev/null || true
+}
+is_detached()
+{
+	[ -z "$(losetup -O BACK-FILE -n "$1" 2>/dev/null)" ] || [ "$(sequence_of "$1")" != "${attached[$1]}" ]
+}
+let_go()
+{
+	is_detached "$1" || losetup -d "$1"
+	is_detached "$1"
+}
 detach()
 {
 	local gone=${1:-$loop} x
 	local -a rest=()
-	wait_for losetup -d "$gone"
-	wait_for is_detached "$gone"
+	wait_for let_go "$gone"
 	for x in "${loops[@]}"; do
 		[ "$x" = "$gone" ] || rest+=("$x")
 	done
 	loops=("${rest[@]}")
-}
-
-is_detached()
-{
-	[ -z "$(losetup -O BACK-FILE -n "$1" 2>/dev/null)" ]
 }
 
 # mount_fs TYPE DEVICE: on $T/fs.
@@ -136,6 +158,16 @@ mount_fs()
 	mkdir -p "$T/fs"
 	mount -t "$1" "$2" "$T/fs"
 	mounts+=("$T/fs")
+}
+
+# does_io PID N: that fio has begun its work, with N processes.
+does_io()
+{
+	local child n=0
+	for child in $(pgrep -P "$1"); do
+		[ "$(awk '/^syscw/ { print $2 }' "/proc/$child/io")" -le 20 ] || n=$((n + 1))
+	done
+	[ "$n" -ge "$2" ]
 }
 
 hash_of()

@@ -4,7 +4,7 @@
 # /etc: nothing reaches those of the host. Elsewhere has_syslog is empty, and logged says that it
 # didn't look.
 if [ -z "${VD_OWN_DEV:-}" ] && [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
-	VD_OWN_DEV=1 exec unshare -m bash "$0" "$@"
+	VD_OWN_DEV=1 BASH_ENV="$(dirname "${BASH_SOURCE[0]}")/why.sh" exec unshare -m bash "$0" "$@"
 fi
 has_syslog=
 syslog_pid=
