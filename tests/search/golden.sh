@@ -21,10 +21,9 @@ for who in third stored derived; do
 	same "$who" || fail "$who: not what golden.txt says"
 done
 
-# Whole programs take longer: every ninth query with VD_LONG=1, else every 72nd, others each time.
-every=72
-[ -z "${VD_LONG:-}" ] || every=9
-line=$((RANDOM % every))
+# Whole programs take longer: every 72nd query; with VD_LONG=1 every ninth, others each time.
+every=72 line=0
+[ -z "${VD_LONG:-}" ] || every=9 line=$((RANDOM % 9))
 while IFS= read -r -u 3 query && IFS= read -r -u 4 want; do
 	line=$((line + 1))
 	[ $((line % every)) = 0 ] || continue

@@ -1,15 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# test-timeout: 3000
 # Random queries over 1,000 images: the library and the third implementation give the same answers, and
-# a catalog to some of them. VD_LONG=1: 20,000. VD_SEED=N asks those of a run that failed again.
+# a catalog to some of them. VD_LONG=1: 20,000, others each time. VD_SEED=N asks those of a
+# run that failed again.
 . "$TOP/tests/support/searching.sh"
 
 n_queries=400 n_catalog=60
 if [ "${VD_LONG:-}" ]; then
 	n_queries=20000 n_catalog=2000
 fi
-seed=${VD_SEED:-$((RANDOM * 32768 + RANDOM))}
+seed=${VD_SEED:-${VD_LONG:+$((RANDOM * 32768 + RANDOM))}}
+seed=${seed:-1}
 echo "seed $seed (VD_SEED=$seed asks the same again)"
 make_images
 
