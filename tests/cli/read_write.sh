@@ -101,7 +101,10 @@ is_in_use()
 	"$V" inspect --json a.vhdx | jq -e '.[0].in_use != null'
 }
 wait_for is_in_use
-sleep 0.2
+# It has taken all of it, and waits for more.
+is_waiting() { grep -q "^State:.S" "/proc/$child/status"; }
+sleep 0.1
+wait_for is_waiting
 kill -INT $child
 got=0
 wait $child || got=$?

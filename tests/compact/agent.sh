@@ -60,10 +60,10 @@ rm -f s
 "$agent" s silent >heard &
 pids+=($!)
 wait_for test -S s
-SECONDS=0
 $V compact --qga s a.vhdx 2>err &
 job=$!
 wait_for test -s heard
+SECONDS=0
 kill -TERM $job
 got=0
 wait $job || got=$?

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# test-timeout: 1200
 # The image shrinks while a file system on it is in use: ext4 on a loop device over vdfuse, fio with
 # verification running all the time, tags edited in between. VD_LONG=1: with 2 GiB.
 . "$(dirname "$0")/../support/mounts.sh"
@@ -62,7 +61,7 @@ pids+=($fio)
 ) &
 churn=$!
 pids+=($churn)
-wait_for test -e "$T/fs/fio/verify.0.0"
+wait_for does_io $fio 2
 fstrim "$T/fs"
 before=$(space a.vhdx)
 was=$(length a.vhdx)

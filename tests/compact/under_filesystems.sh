@@ -60,7 +60,7 @@ start_load()
 		--output="$1.fio" >/dev/null 2>&1 &
 	loads+=($!)
 	pids+=($!)
-	wait_for test -e "$1/fio/verify.0.0"
+	wait_for does_io "${pids[-1]}" 1
 	fstrim "$1" || fail "fstrim $1"
 }
 # While they run: it gets shorter, by moving.

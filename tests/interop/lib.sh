@@ -54,7 +54,7 @@ mount_vhdi()
 umount_vhdi()
 {
 	local i
-	for i in 1 2 3 4 5 6 7 8; do
+	for i in {1..100}; do
 		fusermount -u "$T/mnt" 2>/dev/null && return
 		sleep 0.1
 	done

@@ -11,7 +11,7 @@ qemu-io -f vhdx a.vhdx <go >qemu.out 2>&1 &
 qemu=$!
 exec 3>go
 echo 'write 0 64k' >&3
-for _ in $(seq 100); do
+for _ in $(seq 1000); do
 	grep -q wrote qemu.out && break
 	sleep 0.05
 done
@@ -37,7 +37,7 @@ ours=$!
 exec 3>go
 head -c 65536 /dev/zero >&3
 code=0
-for _ in $(seq 100); do
+for _ in $(seq 1000); do
 	code=0
 	qemu-io -f vhdx -c 'read 0 512' a.vhdx >qemu.out 2>&1 </dev/null || code=$?
 	[ "$code" = 0 ] || break

@@ -53,7 +53,7 @@ for image in a.vhdx r.raw; do
 done
 
 killed=0 n_before=0 n_after=0 n_dirty=0
-for ((i = 0; i < rounds; i++)); do
+for ((i = 0; i < rounds || (i < 5 * rounds && (!killed || !n_before || !n_after)); i++)); do
 	image=$([ $((i / 6 % 2)) = 0 ] && echo a.vhdx || echo r.raw)
 	home=$image
 	[ $image = a.vhdx ] || home=r.raw.vdmeta
@@ -104,8 +104,8 @@ for ((i = 0; i < rounds; i++)); do
 			fail "round $i: the payload after QEMU's replay"
 	fi
 done
-echo "count: kill -9 of metadata edits $rounds"
-echo "$killed of $rounds were killed; $n_before found as before, $n_after as after; $n_dirty had a log to replay"
+echo "count: kill -9 of metadata edits $i"
+echo "$killed of $i were killed; $n_before found as before, $n_after as after; $n_dirty had a log to replay"
 [ $killed -gt 0 ] || fail "none was killed in time"
 [ $n_before -gt 0 ] && [ $n_after -gt 0 ] || fail "all died at the same moment"
 # It goes on from there.

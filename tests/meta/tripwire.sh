@@ -90,7 +90,7 @@ trip_on()
 	pid=$!
 	pids+=("$pid")
 	mounts+=("$T/$2")
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		if [ -e "$2/dyn.vhdx" ]; then return 0; fi
 		if ! kill -0 $pid 2>/dev/null; then break; fi
 		sleep 0.1

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# test-timeout: 3600
 # vdfuse is killed under load, again and again: what was fsynced is there, the image keeps every
 # rule, and a file system on it needs only its journal. VD_KILL_ROUNDS: how often (20).
 . "$(dirname "$0")/../support/mounts.sh"
@@ -30,6 +29,7 @@ end
 
 # A file system on a loop device.
 need_filesystem ext4
+has_synced() { [ "$(wc -l <pending)" -ge 3 ]; }
 $V create b.vhdx 64M -q
 begin b.vhdx -o rw
 attach "$M/disk"
@@ -44,6 +44,7 @@ for ((i = 0; i < rounds - rounds * 3 / 5; i++)); do
 	while read -r file hash; do
 		[ "$(hash_of "$T/fs/$file")" = "$hash" ] || fail "round $i: $file"
 	done <synced
+	: >pending
 	(
 		for ((k = 0; k < 1000; k++)); do
 			name=f$((k % 40))
@@ -57,9 +58,9 @@ for ((i = 0; i < rounds - rounds * 3 / 5; i++)); do
 			echo "$name.$i $hash" >>pending
 		done
 	) 2>/dev/null &
-	: >pending
 	writer=$!
-	sleep "0.$((4 + RANDOM % 5))"
+	wait_for has_synced
+	sleep "0.$((RANDOM % 5))$((RANDOM % 10))"
 	kill -KILL "$pid"
 	wait "$pid" 2>/dev/null || true
 	kill -TERM "$writer" 2>/dev/null || true

@@ -10,7 +10,7 @@ need jq setpriv
 open='<policy xmlns="urn:libvdisk:policy:1">'
 ask()
 {
-	timeout 20 "$V" policy check --policy site "$@" a.vhdx
+	timeout 100 "$V" policy check --policy site "$@" a.vhdx
 }
 clean()
 {

@@ -20,7 +20,7 @@ harmless()
 # hunt CODE WORDS...: what it prints is harmless, and it doesn't take long.
 hunt()
 {
-	expect "$1" timeout 20 "$V" search "${@:2}"
+	expect "$1" timeout 100 "$V" search "${@:2}"
 	harmless out err
 }
 

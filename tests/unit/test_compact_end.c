@@ -124,8 +124,9 @@ static void a_guest_that_is_always_slow_gets_a_step_a_second(void **state)
 	assert_int_equal(vd_compact(image.disk, &opts, &result, &err), VD_ETIMEDOUT);
 	/* Two steps of looking what can go without moving come first. */
 	assert_in_range(result.n_moves, 1, 3);
-	assert_in_range(result.waited_ns, 2000000000u, 3100000000u);
-	assert_in_range(n, 100, 320);
+	/* Most of the three seconds, each ten milliseconds a question; on a busy machine fewer. */
+	assert_in_range(result.waited_ns, UINT64_C(1000000000), UINT64_C(6000000000));
+	assert_in_range(n, 20, 320);
 	/* At the limit isn't over it. */
 	opts.max_latency_us = 1001;
 	must(vd_compact(image.disk, &opts, &result, &err));
@@ -188,7 +189,7 @@ static void what_makes_no_sense_is_refused(void **state)
 	drop_image(&image);
 	store_truncate(raw, MIB);
 	io = store_io(raw, true);
-	disk = open_io(io, VD_OPEN_WRITE);
+	disk = scratch_open_io(io, VD_OPEN_WRITE);
 	assert_int_equal(vd_compact(disk, NULL, NULL, &err), VD_EUNSUPPORTED);
 	must(vd_disk_close(disk, &err));
 	vd_io_close(io);
@@ -205,7 +206,7 @@ static void who_may_only_read_may_only_look(void **state)
 	make_used(&image);
 	close_image(&image);
 	io = store_io(image.store, false);
-	disk = open_io(io, 0);
+	disk = scratch_open_io(io, 0);
 	assert_int_equal(vd_compact(disk, NULL, NULL, &err), VD_EROFS);
 	must(vd_disk_close(disk, &err));
 	vd_io_close(io);

@@ -164,7 +164,7 @@ static void *cancel_and_resume(void *arg)
 
 	while (!atomic_load(&c->is_over)) {
 		vd_disk_cancel(c->disk);
-		vd_disk_set_timeout(c->disk, 1000);
+		vd_disk_set_timeout(c->disk, 100000);
 		vd_disk_resume(c->disk);
 		vd_disk_set_timeout(c->disk, 0);
 	}

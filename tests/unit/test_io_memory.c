@@ -212,13 +212,13 @@ static void opening_and_closing_is_cheap(void **state)
 	double us;
 
 	(void)state;
-	clock_gettime(CLOCK_MONOTONIC, &from);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
 	for (int i = 0; i < 10000; i++) {
 		assert_int_equal(vd_io_open_memory(&io, 64 * VD_TIB, &err), 0);
 		assert_int_equal(vd_io_write(io, "x", 1, VD_MIB, &err), 0);
 		vd_io_close(io);
 	}
-	clock_gettime(CLOCK_MONOTONIC, &to);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
 	us = ((double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec)) / 1e7;
 	print_message("%.2f us each\n", us);
 	assert_true(us < 200); /* also under sanitizers on a slow machine */

@@ -469,7 +469,7 @@ static void matching_is_bounded(void **state)
 		assert_int_equal(vd_fact_set_add(set, "cve.open.severity", "low", i + 1, NULL), 0);
 	}
 	subject.runs[0].facts = vd_fact_set_facts(set, &subject.runs[0].n);
-	clock_gettime(CLOCK_MONOTONIC, &from);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
 	strcpy(text, "title:");
 	for (int i = 0; i < 300; i++)
 		strcat(text, "*a?");
@@ -482,7 +482,7 @@ static void matching_is_bounded(void **state)
 	memcpy(text, "title:", 6);
 	strcpy(text + 30000, "b");
 	assert_false(ask(&subject, text));
-	clock_gettime(CLOCK_MONOTONIC, &to);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
 	assert_true(to.tv_sec - from.tv_sec < 30);
 	vd_fact_set_free(set);
 }
