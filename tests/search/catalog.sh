@@ -51,6 +51,19 @@ sync_with im
 json '.[0].changed == 1'
 finds tag:raw 0
 
+# One whose size and time of change were put back (cp -p, touch -d): its ctime tells.
+touch -r im/one.vhdx stamp
+was=$(stat -c '%s %.9Y' im/one.vhdx)
+"$V" tag -q im/one.vhdx +hidden >/dev/null
+touch -r stamp im/one.vhdx
+[ "$(stat -c '%s %.9Y' im/one.vhdx)" = "$was" ] || fail "size or mtime differ"
+sleep 0.1
+sync_with im
+json '.[0].changed == 1 and .[0].unchanged == 3'
+finds tag:hidden 1
+sync_with im
+json '.[0].unchanged == 4'
+
 # A moved one isn't opened; its name is the new one.
 mv im/sub/three.vhdx im/drei.vhdx
 strace -f -o trace -e trace=openat "$V" catalog sync --catalog c.db --json im >out
@@ -125,6 +138,7 @@ before=$(sqlite3 c.db 'SELECT count(*) FROM value')
 rm im/x* im/line*
 expect 0 "$V" catalog prune --catalog c.db --json
 json '.[0].dropped == 2'
+json '.[0].bytes <= .[0].bytes_before' # it makes no log of what it has just moved together
 [ "$(sqlite3 c.db 'SELECT count(*) FROM value')" -lt "$before" ] || fail "values stayed"
 [ "$(sqlite3 c.db 'PRAGMA integrity_check')" = ok ] || fail "the database is damaged"
 finds tag:web 3
@@ -166,6 +180,25 @@ rc=0
 [ "$(sqlite3 full.db 'PRAGMA integrity_check')" = ok ] || fail "the database is damaged"
 [ "$("$V" search -q --count --catalog full.db tag:web 2>/dev/null)" -ge 3 ] || fail "what was there is gone"
 
+# Another sync makes it at this moment: the file has just appeared; and then its first transaction runs.
+: >there.db
+expect 0 strace -o trace -P "$T/there.db" -e trace=newfstatat,openat -e inject=newfstatat:error=ENOENT:when=1 \
+	"$V" catalog sync -q --catalog "$T/there.db" more
+grep -q EEXIST trace || fail "it was there before: $(cat trace)"
+mkfifo hold
+: >held.db
+sqlite3 held.db <hold &
+exec 8>hold
+printf "BEGIN IMMEDIATE;\n.shell touch held\n" >&8
+wait_for test -e held
+"$V" catalog sync -q --catalog held.db more >out 2>err 8>&- &
+pid=$!
+sleep 0.3
+echo "ROLLBACK;" >&8
+exec 8>&-
+wait $pid || fail "a sync doesn't wait for the one that makes the catalog: $(cat err)"
+wait
+
 # Interrupted, again and again, while others search: what was done is kept, the next one goes on.
 rm -f c.db*
 mkdir many
@@ -183,9 +216,10 @@ for delay in 0.02 0.04 0.06 0.1; do
 done
 "$V" catalog sync -q --catalog c.db many >out 2>err &
 pid=$!
+wait_for test -s c.db
 while kill -0 $pid 2>/dev/null; do
-	"$V" search -q --count --catalog c.db tag:web >seen 2>err || [ ! -s c.db ] || [ "$(cat seen)" = 0 ] ||
-		grep -q 'is empty' err || fail "a search beside the sync"
+	"$V" search -q --count --catalog c.db tag:web >seen 2>err || [ "$(cat seen)" = 0 ] ||
+		grep -q 'is empty' err || fail "a search beside the sync: $(cat err)"
 done
 wait $pid
 finds tag:web 600

@@ -144,6 +144,20 @@ for delay in 0.003 0.006 0.01 0.015 0.02 0.03 0.04; do
 	wait $pid 2>/dev/null || rc=$?
 	[ $rc != 137 ] || n_cut=$((n_cut + 1))
 done
+# Several that make it at the same moment.
+mkdir one
+cp im/a.vhdx one/
+for i in {1..4}; do
+	rm -f fresh.db*
+	pids=()
+	for k in {1..5}; do
+		"$V" catalog sync -q --catalog fresh.db one >/dev/null 2>err$k &
+		pids[k]=$!
+	done
+	for k in {1..5}; do
+		wait "${pids[k]}" || fail "of several that make a catalog one fails: $(cat err$k)"
+	done
+done
 # Two at once, again and again, while images come, go and move: each waits for the other.
 n_pairs=0
 n_kept=300

@@ -10,8 +10,6 @@
 
 #include "catalog_sqlite.h"
 
-#define BUSY_MS 10000 /* for other writers, whose batches are short */
-
 int lite_no_memory(struct vd_error *err)
 {
 	return vd_error_set(err, VD_ENOMEM, 0, VD_NO_OFFSET, "out of memory");
@@ -37,9 +35,14 @@ int lite_fail(const struct lite_store *lite, const char *what, struct vd_error *
 				    "%s: no room is left; what was kept before stays", what);
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
+		/* For this one SQLite doesn't wait: what was read is old, and stays so. */
+		if (lite->db && sqlite3_extended_errcode(lite->db) == SQLITE_BUSY_SNAPSHOT)
+			return vd_error_set(err, VD_EBUSY, 0, VD_NO_OFFSET,
+					    "%s: the catalog has changed meanwhile; do it again",
+					    what);
 		return vd_error_set(err, VD_EBUSY, 0, VD_NO_OFFSET,
 				    "%s: another process has been writing the catalog for %d s",
-				    what, BUSY_MS / 1000);
+				    what, LITE_BUSY_MS / 1000);
 	case SQLITE_NOTADB:
 		return vd_error_set(err, VD_EINVAL, 0, VD_NO_OFFSET,
 				    "%s: it isn't a catalog (no database of SQLite)", what);
@@ -298,12 +301,29 @@ static int ask_number(struct lite_store *lite, const char *sql, int64_t *n, stru
 	return rc;
 }
 
+/** The one thing for which SQLite doesn't wait: another process may be about to do the same. */
+static int begin_log(struct lite_store *lite, struct vd_error *err)
+{
+	unsigned char pause;
+
+	for (int waited = 0; waited < LITE_BUSY_MS; waited += pause % 16 + 1) {
+		int code = sqlite3_exec(lite->db, "PRAGMA journal_mode=WAL", NULL, NULL, NULL);
+
+		if ((code & 0xff) != SQLITE_BUSY)
+			break;
+		/* Not all at the same moment again. */
+		sqlite3_randomness(sizeof(pause), &pause);
+		sqlite3_sleep(pause % 16 + 1);
+	}
+	return execute(lite, "PRAGMA journal_mode=WAL", "making the catalog", err);
+}
+
 /** Make the tables, all or none, unless another process has just done it. */
 static int make_tables(struct lite_store *lite, struct vd_error *err)
 {
 	char pragmas[128];
 	int64_t n;
-	int rc = execute(lite, "PRAGMA journal_mode=WAL", "making the catalog", err);
+	int rc = begin_log(lite, err);
 
 	snprintf(pragmas, sizeof(pragmas), "PRAGMA application_id=%d; PRAGMA user_version=%d",
 		 LITE_APPLICATION, LITE_VERSION);
@@ -328,12 +348,13 @@ static int make_tables(struct lite_store *lite, struct vd_error *err)
 static int check_kind(struct lite_store *lite, enum catalog_mode mode, struct vd_error *err)
 {
 	int64_t application, version, n_tables;
-	int rc = ask_number(lite, "PRAGMA application_id", &application, err);
+	/* Another process may be making it: whoever sees its tables sees its numbers, too. */
+	int rc = ask_number(lite, "SELECT count(*) FROM sqlite_schema", &n_tables, err);
 
 	if (!rc)
-		rc = ask_number(lite, "PRAGMA user_version", &version, err);
+		rc = ask_number(lite, "PRAGMA application_id", &application, err);
 	if (!rc)
-		rc = ask_number(lite, "SELECT count(*) FROM sqlite_schema", &n_tables, err);
+		rc = ask_number(lite, "PRAGMA user_version", &version, err);
 	if (rc)
 		return rc;
 	if (n_tables == 0 && application == 0 && mode == CATALOG_MAKE)
@@ -368,9 +389,15 @@ static int make_file(const char *path, enum catalog_mode mode, struct vd_error *
 		return vd_error_set(err, VD_ENOENT, ENOENT, VD_NO_OFFSET,
 				    "there is no such catalog; `vdtool catalog sync` makes it");
 	fd = errno == ENOENT ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
-	if (fd < 0)
-		return vd_error_set(err, vd_code_from_errno(errno), errno, VD_NO_OFFSET,
-				    "it can't be made: %s", strerror(errno));
+	if (fd < 0) {
+		int failed = errno;
+
+		/* Another sync may have made it at this moment. */
+		if (failed == EEXIST && stat(path, &st) == 0 && S_ISREG(st.st_mode))
+			return 0;
+		return vd_error_set(err, vd_code_from_errno(failed), failed, VD_NO_OFFSET,
+				    "it can't be made: %s", strerror(failed));
+	}
 	close(fd);
 	return 0;
 }
@@ -379,7 +406,7 @@ static int make_file(const char *path, enum catalog_mode mode, struct vd_error *
 static int configure(struct lite_store *lite, struct vd_error *err)
 {
 	sqlite3_extended_result_codes(lite->db, 1);
-	sqlite3_busy_timeout(lite->db, BUSY_MS);
+	sqlite3_busy_timeout(lite->db, LITE_BUSY_MS);
 	sqlite3_db_config(lite->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(lite->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
 	sqlite3_db_config(lite->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);

@@ -16,6 +16,7 @@
 
 #define LITE_APPLICATION 0x56444361 /* "VDCa" */
 #define LITE_VERSION     1
+#define LITE_BUSY_MS     10000 /* for other writers, whose batches are short */
 
 enum lite_statement {
 	LITE_BEGIN_WRITING,
@@ -121,6 +122,12 @@ int lite_no_memory(struct vd_error *err);
 int lite_damaged(struct vd_error *err, const char *what);
 
 /* catalog_sqlite_write.c */
+/** The number in the first row, 0 if there is none; lets go of the values. */
+int lite_find_id(struct lite_store *lite, sqlite3_stmt *statement, int64_t *id,
+		 struct vd_error *err);
+/** Run a statement that makes a row, and tell its number. */
+int lite_add_row(struct lite_store *lite, sqlite3_stmt *statement, int64_t *id,
+		 struct vd_error *err);
 int lite_put(struct catalog_store *store, const struct catalog_image *image,
 	     const struct vd_fact_run *runs, size_t n_runs, const struct catalog_pack *parts,
 	     struct vd_error *err);

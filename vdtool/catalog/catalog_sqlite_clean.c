@@ -246,5 +246,10 @@ int lite_clean(struct catalog_store *store, struct vd_error *err)
 		rc = store->ops->commit(store, err);
 	if (!rc)
 		rc = execute(lite, "VACUUM", err);
+	/* All of it stands in the log now, too. If somebody reads the old state, it stays there
+	 * until the next writer comes: that isn't waited for. */
+	sqlite3_busy_timeout(lite->db, 0);
+	sqlite3_wal_checkpoint_v2(lite->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	sqlite3_busy_timeout(lite->db, LITE_BUSY_MS);
 	return rc;
 }

@@ -21,18 +21,11 @@ int lite_find_part(struct catalog_store *store, const uint8_t digest[32], int64_
 		   struct vd_error *err)
 {
 	sqlite3_stmt *statement = lite_statement(lite_of(store), LITE_PART_FIND, err);
-	int rc;
 
-	*id = 0;
 	if (!statement)
 		return VD_EIO;
 	sqlite3_bind_blob(statement, 1, digest, 32, SQLITE_STATIC);
-	rc = lite_row(lite_of(store), statement, err);
-	if (rc == 1)
-		*id = sqlite3_column_int64(statement, 0);
-	sqlite3_reset(statement);
-	sqlite3_clear_bindings(statement);
-	return rc < 0 ? rc : 0;
+	return lite_find_id(lite_of(store), statement, id, err);
 }
 
 int lite_put_path_word(struct lite_store *lite, int64_t id, const char *path, struct vd_error *err)
@@ -61,19 +54,14 @@ static int path_id(struct lite_store *lite, const char *path, int64_t *id, struc
 	if (!statement)
 		return VD_EIO;
 	lite_bind_text(statement, 1, path);
-	rc = lite_row(lite, statement, err);
-	if (rc == 1)
-		*id = sqlite3_column_int64(statement, 0);
-	sqlite3_reset(statement);
-	sqlite3_clear_bindings(statement);
-	if (rc)
-		return rc < 0 ? rc : 0;
+	rc = lite_find_id(lite, statement, id, err);
+	if (rc || *id)
+		return rc;
 	statement = lite_statement(lite, LITE_PATH_PUT, err);
 	if (!statement)
 		return VD_EIO;
 	lite_bind_text(statement, 1, path);
-	rc = lite_run(lite, statement, err);
-	*id = sqlite3_last_insert_rowid(lite->db);
+	rc = lite_add_row(lite, statement, id, err);
 	return rc ? rc : lite_put_path_word(lite, *id, path, err);
 }
 
@@ -102,7 +90,6 @@ static int put_row(struct lite_store *lite, const uint8_t digest[32],
 		   const struct catalog_pack *pack, int64_t *id, struct vd_error *err)
 {
 	sqlite3_stmt *statement = lite_statement(lite, LITE_PART_PUT, err);
-	int rc;
 
 	if (!statement)
 		return VD_EIO;
@@ -110,9 +97,7 @@ static int put_row(struct lite_store *lite, const uint8_t digest[32],
 		return lite_no_memory(err);
 	sqlite3_bind_blob(statement, 1, digest, 32, SQLITE_STATIC);
 	sqlite3_bind_blob64(statement, 2, pack->bytes, pack->len, SQLITE_STATIC);
-	rc = lite_run(lite, statement, err);
-	*id = sqlite3_last_insert_rowid(lite->db);
-	return rc;
+	return lite_add_row(lite, statement, id, err);
 }
 
 int lite_put_part(struct catalog_store *store, const uint8_t digest[32],

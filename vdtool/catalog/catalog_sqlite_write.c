@@ -16,6 +16,28 @@ static struct lite_store *lite_of(struct catalog_store *store)
 	return (struct lite_store *)store;
 }
 
+/* ---- numbers of rows ---- */
+
+int lite_find_id(struct lite_store *lite, sqlite3_stmt *statement, int64_t *id,
+		 struct vd_error *err)
+{
+	int rc = lite_row(lite, statement, err);
+
+	*id = rc == 1 ? sqlite3_column_int64(statement, 0) : 0;
+	sqlite3_reset(statement);
+	sqlite3_clear_bindings(statement);
+	return rc < 0 ? rc : 0;
+}
+
+int lite_add_row(struct lite_store *lite, sqlite3_stmt *statement, int64_t *id,
+		 struct vd_error *err)
+{
+	int rc = lite_run(lite, statement, err);
+
+	*id = rc ? 0 : sqlite3_last_insert_rowid(lite->db);
+	return rc;
+}
+
 /* ---- fields and values ---- */
 
 static bool field_has_words(const char *name)
@@ -60,20 +82,16 @@ int lite_field(struct lite_store *lite, const char *name, bool makes, int64_t *i
 	if (!statement)
 		return VD_EIO;
 	lite_bind_text(statement, 1, name);
-	rc = lite_row(lite, statement, err);
-	if (rc == 1)
-		*id = sqlite3_column_int64(statement, 0);
-	sqlite3_reset(statement);
-	if (rc == 0 && makes) {
+	rc = lite_find_id(lite, statement, id, err);
+	if (!rc && !*id && makes) {
 		statement = lite_statement(lite, LITE_FIELD_PUT, err);
 		if (!statement)
 			return VD_EIO;
 		lite_bind_text(statement, 1, name);
-		rc = lite_run(lite, statement, err);
-		*id = sqlite3_last_insert_rowid(lite->db);
+		rc = lite_add_row(lite, statement, id, err);
 	}
-	if (rc < 0 || !*id)
-		return rc < 0 ? rc : 0;
+	if (rc || !*id)
+		return rc;
 	*has_words = field_has_words(name);
 	/* Names that no vocabulary has may come by the thousand. */
 	return lite->n_fields < 1024 ? remember_field(lite, name, *id, err) : 0;
@@ -163,21 +181,16 @@ int lite_value_id(struct lite_store *lite, int64_t field, bool has_words,
 	sqlite3_bind_int64(statement, 1, field);
 	lite_bind_text(statement, 2, fact->key);
 	lite_bind_text(statement, 3, fact->value);
-	rc = lite_row(lite, statement, err);
-	if (rc == 1)
-		*id = sqlite3_column_int64(statement, 0);
-	sqlite3_reset(statement);
-	sqlite3_clear_bindings(statement);
-	if (rc)
-		return rc < 0 ? rc : 0;
+	rc = lite_find_id(lite, statement, id, err);
+	if (rc || *id)
+		return rc;
 	statement = lite_statement(lite, LITE_VALUE_PUT, err);
 	if (!statement)
 		return VD_EIO;
 	sqlite3_bind_int64(statement, 1, field);
 	lite_bind_text(statement, 2, fact->key);
 	lite_bind_text(statement, 3, fact->value);
-	rc = lite_run(lite, statement, err);
-	*id = sqlite3_last_insert_rowid(lite->db);
+	rc = lite_add_row(lite, statement, id, err);
 	if (!rc && has_words)
 		rc = put_words(lite, *id, fact->key, err);
 	return rc;
@@ -379,13 +392,12 @@ static int put_row(struct lite_store *lite, const struct catalog_image *image, i
 	sqlite3_bind_int(statement, at++, image->files);
 	sqlite3_bind_int(statement, at++, image->is_unsettled);
 	sqlite3_bind_int64(statement, at++, (int64_t)image->folder);
-	if (!is_new)
+	if (!is_new) {
 		sqlite3_bind_int64(statement, at, *id);
-	rc = lite_run(lite, statement, err);
-	if (rc || !is_new)
-		return rc;
-	*id = sqlite3_last_insert_rowid(lite->db);
-	return add_to_total(lite, 1, err);
+		return lite_run(lite, statement, err);
+	}
+	rc = lite_add_row(lite, statement, id, err);
+	return rc ? rc : add_to_total(lite, 1, err);
 }
 
 int lite_put(struct catalog_store *store, const struct catalog_image *image,
