@@ -118,6 +118,21 @@ void tool_print_safe(FILE *f, const char *text)
 	}
 }
 
+char *tool_safe_text(const char *text)
+{
+	char *safe = NULL;
+	size_t len;
+	FILE *f = open_memstream(&safe, &len);
+
+	if (!f)
+		return NULL;
+	tool_print_safe(f, text);
+	if (fclose(f) == 0)
+		return safe;
+	free(safe);
+	return NULL;
+}
+
 /** One line on stderr. Locked, so that lines of two threads don't mix. */
 static void say_line(const char *tag, const char *image, const char *text)
 {

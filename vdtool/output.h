@@ -47,6 +47,8 @@ void tool_hear_messages(void);
 /** Write `text` so that nothing in it can steer a terminal: control characters, invalid UTF-8 and
  *  marks that turn the direction of writing come out as \x.. and \u{....}. */
 void tool_print_safe(FILE *f, const char *text);
+/** The same as a copy, free() it; NULL: no memory. */
+char *tool_safe_text(const char *text);
 /** "2 MiB", "3.3 GiB", "512 bytes". */
 #define TOOL_SIZE_TEXT 32
 const char *tool_size_format(uint64_t bytes, char text[TOOL_SIZE_TEXT]);

@@ -79,23 +79,10 @@ int tool_policed_host(const struct vd_host **out, const struct tool_args *args,
 	return ret;
 }
 
-/** Text that nothing in it can end or steer a line. The caller frees. */
-static char *one_line(const char *text)
-{
-	char *safe = NULL;
-	size_t len;
-	FILE *f = open_memstream(&safe, &len);
-
-	if (!f)
-		return NULL;
-	tool_print_safe(f, text);
-	return fclose(f) == 0 ? safe : NULL;
-}
-
 static void record(const struct asking *asking, const struct vd_decision *decision)
 {
-	char *path = one_line(asking->path), *reason = one_line(asking->reason);
-	char *real = realpath(asking->path, NULL), *safe_real = real ? one_line(real) : NULL;
+	char *path = tool_safe_text(asking->path), *reason = tool_safe_text(asking->reason);
+	char *real = realpath(asking->path, NULL), *safe_real = real ? tool_safe_text(real) : NULL;
 
 	openlog("vdtool", LOG_PID, LOG_AUTH);
 	syslog(LOG_NOTICE, "override: action %s, rule %s, uid %ld, image %s, reason: %s",

@@ -26,6 +26,16 @@ static int open_catalog(const struct tool_args *args, enum catalog_mode mode,
 	return TOOL_DONE;
 }
 
+/** An object about the catalog, not about an image. */
+static json_t *object_of_catalog(const struct tool_args *args)
+{
+	json_t *object = tool_json_object(NULL);
+
+	json_object_del(object, "path");
+	tool_json_set_path(object, "catalog", args->text[OPT_CATALOG]);
+	return object;
+}
+
 /* ---- sync ---- */
 
 static void print_count(uint64_t n, const char *what)
@@ -50,10 +60,8 @@ static void print_sync(const struct sync_counts *c, double seconds)
 
 static void put_sync(const struct tool_args *args, const struct sync_counts *c, double seconds)
 {
-	json_t *object = tool_json_object(NULL);
+	json_t *object = object_of_catalog(args);
 
-	json_object_del(object, "path");
-	tool_json_set_path(object, "catalog", args->text[OPT_CATALOG]);
 	tool_json_set_number(object, "images", c->n_images);
 	tool_json_set_number(object, "unchanged", c->n_unchanged);
 	tool_json_set_number(object, "new", c->n_new);
@@ -114,13 +122,11 @@ static int put_unreadable(void *user, const struct catalog_image *image, struct 
 static int put_status(const struct tool_args *args, struct catalog_store *store,
 		      const struct catalog_counts *counts, struct vd_error *err)
 {
-	json_t *object = tool_json_object(NULL), *roots = json_array(), *unreadable = json_array();
+	json_t *object = object_of_catalog(args), *roots = json_array(), *unreadable = json_array();
 	int rc = store->ops->each_root(store, put_root, roots, err);
 
 	if (!rc)
 		rc = store->ops->each_unreadable(store, put_unreadable, unreadable, err);
-	json_object_del(object, "path");
-	tool_json_set_path(object, "catalog", args->text[OPT_CATALOG]);
 	tool_json_set_number(object, "images", counts->n_images);
 	tool_json_set_number(object, "with_file_index", counts->n_indexed);
 	tool_json_set_number(object, "values", counts->n_values);
@@ -268,10 +274,8 @@ static int prune(struct catalog_store *store, struct pruning *pruning, struct vd
 static void put_prune(const struct tool_args *args, const struct pruning *pruning, uint64_t before,
 		      uint64_t after)
 {
-	json_t *object = tool_json_object(NULL);
+	json_t *object = object_of_catalog(args);
 
-	json_object_del(object, "path");
-	tool_json_set_path(object, "catalog", args->text[OPT_CATALOG]);
 	tool_json_set_number(object, "dropped", pruning->n);
 	tool_json_set_number(object, "bytes_before", before);
 	tool_json_set_number(object, "bytes", after);

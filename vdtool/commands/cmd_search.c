@@ -17,13 +17,8 @@
 /** A copy of the bytes, harmless. */
 static char *harmless(const char *text, size_t len)
 {
-	char *plain = strndup(text, len), *safe = NULL;
-	FILE *f = plain ? open_memstream(&safe, &len) : NULL;
+	char *plain = strndup(text, len), *safe = plain ? tool_safe_text(plain) : NULL;
 
-	if (f) {
-		tool_print_safe(f, plain);
-		fclose(f);
-	}
 	free(plain);
 	return safe;
 }

@@ -186,21 +186,6 @@ static char *to_format(const struct search_print *print, const struct search_hit
 	return NULL;
 }
 
-static char *safe_path(const char *path)
-{
-	char *text = NULL;
-	size_t len;
-	FILE *f = open_memstream(&text, &len);
-
-	if (!f)
-		return NULL;
-	tool_print_safe(f, path);
-	if (fclose(f) == 0)
-		return text;
-	free(text);
-	return NULL;
-}
-
 /** Everything about a line for people but the path. */
 static char *to_evidence(const struct search_print *print, const struct search_hit *hit)
 {
@@ -240,7 +225,7 @@ static bool fill(const struct search_print *print, const struct search_hit *hit,
 
 static void put_row(struct search_print *print, const struct kept *kept)
 {
-	char *path = safe_path(kept->path);
+	char *path = tool_safe_text(kept->path);
 	size_t width, next;
 
 	if (!path) {
