@@ -14,7 +14,7 @@
 /* A guest that is slow for other reasons mustn't keep a compaction from ending. */
 #define STEP_EVERY_NS NS
 #define BOTH_LISTS    (VD_COMPACT_FREE_SPACE | VD_COMPACT_LAYOUT)
-#define KNOWN_FLAGS   (BOTH_LISTS | VD_COMPACT_ZERO_SCAN | VD_COMPACT_DRY_RUN)
+#define KNOWN_FLAGS   (BOTH_LISTS | VD_COMPACT_ZERO_SCAN | VD_COMPACT_DRY_RUN | VD_COMPACT_ALONE)
 
 const char *vd_compact_level_name(enum vd_compact_level level)
 {

@@ -4,8 +4,9 @@
  * when it is made. What a move finds changed it leaves alone, and the next plan sees it as it is.
  *
  * A move that copies is committed before the next one, so that its old place is given back and no
- * more than one block is there twice; moves that share their extents cost no space and are
- * committed together.
+ * more than one block is there twice. Where nobody else uses the disk several are committed at a
+ * time, as long as the host holds no more than before, one block and the length of the log. Moves
+ * that share their extents cost no space and are committed together.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,9 @@
 #include "compact.h"
 
 #define MAX_ROUNDS  16
-#define SHARED_ONCE 64 /* moves by reflink between two commits */
-#define TRIES       3  /* for one move: what its target was freed by may have to be committed */
+#define SHARED_ONCE 64                   /* moves by reflink between two commits */
+#define COPIED_ONCE ((uint64_t)32 << 20) /* bytes at most; more per sync gains nothing */
+#define TRIES       3 /* for one move: what its target was freed by may have to be committed */
 
 /* Items of the plan, from what was listed. Returns how many; NULL: no memory. */
 static struct plan_item *items_from(const struct compaction *c, size_t *n, bool *has_busy)
@@ -69,16 +71,39 @@ static bool may_pass(int ret)
 	return ret == VD_EEXIST || ret == VD_ENOENT || ret == VD_EBUSY;
 }
 
-/* One move. If its target was taken, or isn't given back yet, that is brought to its end once: by a
- * commit, and then by the end of the lap, for the place of a bitmap block. */
-static int make_move(struct compaction *c, const struct plan_move *move, bool *has_copied,
+/* How many bytes may be there twice until the next commit, besides one block. A MiB is left for
+ * what the commit itself writes. */
+static uint64_t room_for_copies(struct compaction *c)
+{
+	uint64_t limit;
+
+	if (!(c->opts.flags & VD_COMPACT_ALONE) || vd_disk_get_space(c->disk, &c->space, NULL) ||
+	    c->space.allocated == UINT64_MAX || c->result->allocated_before == UINT64_MAX)
+		return 0;
+	limit = c->result->allocated_before + c->space.log_size;
+	if (c->space.allocated + c->space.granule >= limit)
+		return 0;
+	limit -= c->space.allocated + c->space.granule;
+	return limit < COPIED_ONCE ? limit : COPIED_ONCE;
+}
+
+/* What is in the way of a move and goes away by a commit: its target isn't given back yet, or what
+ * waits for the commit has filled the host. */
+static bool may_try_again(int ret, uint64_t n_waiting)
+{
+	return ret == VD_EEXIST || (ret == VD_ENOSPC && n_waiting);
+}
+
+/* One move. What is in its way is brought to its end once: by a commit, and then by the end of the
+ * lap, for the place of a bitmap block. *n_waiting: bytes copied that aren't committed yet. */
+static int make_move(struct compaction *c, const struct plan_move *move, uint64_t *n_waiting,
 		     struct vd_error *err)
 {
 	struct vd_move_result result = {.size = sizeof(result)};
 	uint64_t granule = c->space.granule;
 	int ret = VD_EEXIST;
 
-	for (int i = 0; i < TRIES && ret == VD_EEXIST; i++) {
+	for (int i = 0; i < TRIES && may_try_again(ret, *n_waiting); i++) {
 		ret = !i ? 0 : i == 1 ? vd_disk_flush(c->disk, err) : compact_settle(c, err);
 		if (ret)
 			return ret;
@@ -91,7 +116,7 @@ static int make_move(struct compaction *c, const struct plan_move *move, bool *h
 	c->result->n_recopied += result.n_recopied;
 	if (result.held_ns > c->result->longest_hold_ns)
 		c->result->longest_hold_ns = result.held_ns;
-	*has_copied = result.n_copied != 0;
+	*n_waiting += result.n_copied;
 	if (!ret)
 		c->result->n_moves++;
 	return ret;
@@ -101,26 +126,27 @@ static int make_move(struct compaction *c, const struct plan_move *move, bool *h
 static int make_moves(struct compaction *c, const struct plan *plan, size_t *n_missed,
 		      struct vd_error *err)
 {
+	uint64_t n_waiting = 0, room = room_for_copies(c);
 	int n_uncommitted = 0, ret = 0;
 
 	*n_missed = 0;
 	c->progress.phase = "move";
 	c->progress.total = plan->n_moves;
 	for (size_t i = 0; i < plan->n_moves; i++) {
-		bool has_copied = false;
-
 		c->progress.done = i;
 		ret = compact_pause(c, err);
 		if (!ret)
-			ret = make_move(c, &plan->moves[i], &has_copied, err);
+			ret = make_move(c, &plan->moves[i], &n_waiting, err);
 		if (may_pass(ret)) {
 			ret = 0;
 			(*n_missed)++;
 		}
 		n_uncommitted++;
-		if (!ret && (has_copied || n_uncommitted == SHARED_ONCE)) {
+		if (!ret && (n_waiting > room || n_uncommitted == SHARED_ONCE)) {
 			n_uncommitted = 0;
+			n_waiting = 0;
 			ret = vd_disk_flush(c->disk, err);
+			room = room_for_copies(c);
 		}
 		if (ret)
 			break;

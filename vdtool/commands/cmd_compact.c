@@ -100,6 +100,7 @@ static int run(struct vd_image *image, const char *path, const struct tool_args 
 		watch.block_size = info.block_size;
 	if (opts->flags & VD_COMPACT_FREE_SPACE)
 		watch.file_systems = json_array();
+	opts->flags |= VD_COMPACT_ALONE; /* the lock of a writer says so */
 	opts->progress = show;
 	opts->file_system = tell_file_system;
 	opts->user = &watch;

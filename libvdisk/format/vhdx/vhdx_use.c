@@ -17,6 +17,7 @@ int vhdx_get_space(void *state, struct vd_space_info *info, struct vd_error *err
 	info->bitmap_size = VHDX_BITMAP_SIZE;
 	info->n_blocks = v->geo.n_blocks;
 	info->can_drop = !v->is_fixed && !v->params.leave_allocated;
+	info->log_size = v->headers.slot[v->headers.current].log_len;
 	ret = vd_io_allocated(v->file, &info->allocated, err);
 	if (ret == VD_EUNSUPPORTED) {
 		info->allocated = UINT64_MAX;

@@ -57,6 +57,7 @@ struct vd_space_info {
 	uint64_t bitmap_size; /**< of a sector bitmap block */
 	uint64_t n_blocks;    /**< payload blocks of the virtual disk */
 	bool can_drop;        /**< blocks may lose their space (not on fixed disks) */
+	uint64_t log_size;    /**< of the log */
 };
 /** Fill *info, as of now. Also of a disk that is open for reading. VD_EINVAL: info->size. */
 VD_API int vd_disk_get_space(struct vd_disk *disk, struct vd_space_info *info,
