@@ -19,36 +19,12 @@
 
 #include <vdisk/sys/io.h>
 
-#include "copy.h"
+#include "copy_chunk.h"
 #include "image.h"
 
-#define CHUNK        ((size_t)128 << 10) /* read at once; bigger ones are slower on ext4 (measured) */
-#define N_CHUNKS     8
-#define GRANULE      ((size_t)4096)     /* zeros are looked for in pieces of this size ... */
-#define LEAST_HOLE   ((size_t)32 << 10) /* ... and skipped when so many come in a row */
-#define MAX_RUNS     (CHUNK / LEAST_HOLE + 1)
+#define N_CHUNKS     4
 #define SHARE_MAX    ((uint64_t)64 << 20) /* so that progress moves */
 #define WRITE_BEHIND ((uint64_t)32 << 20)
-
-enum chunk_kind {
-	CHUNK_ZERO,  /* the range reads as zero */
-	CHUNK_DATA,  /* it is in buf */
-	CHUNK_SHARE, /* it is in the source's file, for vd_io_copy */
-	CHUNK_LAST,  /* nothing more comes; rc says whether all is well */
-};
-
-struct run {
-	size_t offset, length; /* within the chunk */
-};
-
-struct chunk {
-	enum chunk_kind kind;
-	uint64_t offset, length;
-	uint8_t *buf;
-	struct run runs[MAX_RUNS];
-	size_t n_runs;
-	int rc;
-};
 
 /* A ring: chunks [n_taken, n_filled) wait for the writer. */
 struct ring {
@@ -132,7 +108,7 @@ static void ring_pop(struct ring *ring, bool stop)
 static void write_behind(struct ring *ring)
 {
 	struct vd_disk *to = ring->copy->to;
-	int fd = to ? vd_io_descriptor(vd_disk_io(to)) : -1;
+	int fd = to && !ring->copy->is_unsynced ? vd_io_descriptor(vd_disk_io(to)) : -1;
 	uint64_t n_written = atomic_load(&ring->n_written);
 
 	if (fd < 0 || n_written - ring->n_begun < WRITE_BEHIND)
@@ -166,13 +142,24 @@ static bool emit(struct ring *ring, enum chunk_kind kind, uint64_t offset, uint6
 	return true;
 }
 
+static int read_chunk(struct ring *ring, uint8_t *buf, size_t length, uint64_t offset)
+{
+	int rc = 0;
+
+	for (size_t at = 0, len; at < length && !rc; at += len) {
+		len = length - at < CHUNK_PIECE ? length - at : CHUNK_PIECE;
+		rc = vd_disk_read(ring->copy->from, buf + at, len, offset + at, &ring->err);
+	}
+	return rc;
+}
+
 /** Read [offset, offset + length) and emit it. *goes_on is false when nobody wants more. */
 static int emit_data(struct ring *ring, uint64_t offset, uint64_t length, bool *goes_on)
 {
 	while (length) {
 		struct chunk *chunk = ring_free_chunk(ring);
-		/* Chunks end at multiples of their size: so do blocks, whose writes aren't cut. */
-		size_t len = CHUNK - (size_t)(offset % CHUNK);
+		/* Chunks end at multiples of their size, as blocks do. */
+		size_t len = CHUNK_SIZE - (size_t)(offset % CHUNK_SIZE);
 		int rc;
 
 		*goes_on = chunk != NULL;
@@ -180,7 +167,7 @@ static int emit_data(struct ring *ring, uint64_t offset, uint64_t length, bool *
 			return 0;
 		if (len > length)
 			len = (size_t)length;
-		rc = vd_disk_read(ring->copy->from, chunk->buf, len, offset, &ring->err);
+		rc = read_chunk(ring, chunk->buf, len, offset);
 		if (rc)
 			return rc;
 		push_data(ring, chunk, offset, len);
@@ -246,7 +233,7 @@ static int read_stdin(struct ring *ring)
 	for (uint64_t at = 0; at < ring->copy->size && !rc; at += n_read) {
 		struct chunk *chunk = ring_free_chunk(ring);
 		uint64_t left = ring->copy->size - at;
-		size_t len = left < CHUNK ? (size_t)left : CHUNK;
+		size_t len = left < CHUNK_SIZE ? (size_t)left : CHUNK_SIZE;
 
 		if (!chunk)
 			return 0;
@@ -279,96 +266,6 @@ static void *reader(void *arg)
 	return NULL;
 }
 
-/** Share [at, at + *length) of the source's file; *length becomes how much it was. */
-static int share_some(struct tool_copy *copy, uint64_t at, uint64_t *length, struct vd_error *err)
-{
-	struct vd_mapping source, target;
-	uint64_t n_shared = 0;
-	int rc, released;
-
-	copy->has_failed_at_source = true;
-	rc = vd_disk_resolve(copy->from, at, *length, VD_ACCESS_READ, &source, err);
-	if (rc)
-		return rc;
-	*length = source.length;
-	if (source.state != VD_STATE_DATA)
-		return vd_disk_release(copy->from, &source, VD_OUTCOME_READ, err);
-	copy->has_failed_at_source = false;
-	rc = vd_disk_resolve(copy->to, at, *length, VD_ACCESS_WRITE, &target, err);
-	if (rc == 0) {
-		*length = target.length;
-		rc = vd_io_copy(source.io, source.io_offset, target.io, target.io_offset, *length,
-				&n_shared, err);
-		released =
-		    vd_disk_release(copy->to, &target, rc ? VD_OUTCOME_FAILED : VD_OUTCOME_WRITTEN,
-				    rc ? NULL : err);
-		rc = rc ? rc : released;
-	}
-	vd_disk_release(copy->from, &source, VD_OUTCOME_READ, NULL);
-	copy->bytes_shared += n_shared;
-	copy->bytes_written += *length - n_shared;
-	return rc;
-}
-
-static int write_to_disk(struct tool_copy *copy, const struct chunk *chunk, struct vd_error *err)
-{
-	int rc = 0;
-
-	for (size_t i = 0; chunk->kind == CHUNK_DATA && i < chunk->n_runs && !rc; i++) {
-		const struct run *run = &chunk->runs[i];
-
-		rc = vd_disk_write(copy->to, chunk->buf + run->offset, run->length,
-				   chunk->offset + run->offset, err);
-		copy->bytes_written += run->length;
-	}
-	for (uint64_t done = 0; chunk->kind == CHUNK_SHARE && done < chunk->length && !rc;) {
-		uint64_t length = chunk->length - done;
-
-		rc = share_some(copy, chunk->offset + done, &length, err);
-		done += length;
-	}
-	return rc;
-}
-
-/** Zeros to stdout: a hole where it is a fresh part of a file. 0 or an errno. */
-static int zeros_to_stdout(uint64_t length, bool is_end)
-{
-	static const uint8_t zeros[64 << 10];
-	struct stat st;
-	off_t at = lseek(STDOUT_FILENO, 0, SEEK_CUR);
-	int flags = fcntl(STDOUT_FILENO, F_GETFL);
-
-	if (at >= 0 && flags >= 0 && !(flags & O_APPEND) && fstat(STDOUT_FILENO, &st) == 0 &&
-	    S_ISREG(st.st_mode) && st.st_size <= at) {
-		if (lseek(STDOUT_FILENO, (off_t)length, SEEK_CUR) < 0)
-			return errno;
-		return is_end && ftruncate(STDOUT_FILENO, at + (off_t)length) != 0 ? errno : 0;
-	}
-	for (int rc; length; length -= rc ? 0 : length < sizeof(zeros) ? length : sizeof(zeros)) {
-		rc = tool_write_fd(STDOUT_FILENO, zeros,
-				   length < sizeof(zeros) ? (size_t)length : sizeof(zeros));
-		if (rc)
-			return rc;
-	}
-	return 0;
-}
-
-static int write_to_stdout(struct tool_copy *copy, const struct chunk *chunk, struct vd_error *err)
-{
-	bool is_zero = chunk->kind == CHUNK_ZERO || chunk->n_runs == 0;
-	bool is_end = chunk->offset + chunk->length == copy->size;
-	int rc = is_zero ? zeros_to_stdout(chunk->length, is_end)
-			 : tool_write_fd(STDOUT_FILENO, chunk->buf, (size_t)chunk->length);
-
-	if (rc) {
-		copy->sys_errno = rc;
-		return vd_error_set(err, vd_code_from_errno(rc), rc, VD_NO_OFFSET, "%s",
-				    strerror(rc));
-	}
-	copy->bytes_written += chunk->length;
-	return 0;
-}
-
 /** The writer's side: until the last chunk or a failure. */
 static int write_all(struct ring *ring, struct vd_error *err)
 {
@@ -386,8 +283,7 @@ static int write_all(struct ring *ring, struct vd_error *err)
 			if (rc && err)
 				*err = ring->err;
 		} else {
-			rc = copy->to ? write_to_disk(copy, chunk, err)
-				      : write_to_stdout(copy, chunk, err);
+			rc = tool_chunk_write(copy, chunk, err);
 			atomic_store(&ring->n_written, copy->bytes_written);
 			tool_progress_update(copy->progress, chunk->offset + chunk->length);
 		}
@@ -444,7 +340,7 @@ static int run_threads(struct ring *ring, struct vd_error *err)
 int tool_copy_run(struct tool_copy *copy, struct vd_error *err)
 {
 	struct ring *ring = calloc(1, sizeof(*ring));
-	uint8_t *memory = aligned_alloc(4096, N_CHUNKS * CHUNK);
+	uint8_t *memory = aligned_alloc(4096, N_CHUNKS * CHUNK_SIZE);
 	int rc;
 
 	if (ring && memory) {
@@ -453,7 +349,7 @@ int tool_copy_run(struct tool_copy *copy, struct vd_error *err)
 		ring->copy = copy;
 		ring->is_sharing = is_sharing_possible(copy);
 		for (size_t i = 0; i < N_CHUNKS; i++)
-			ring->chunks[i].buf = memory + i * CHUNK;
+			ring->chunks[i].buf = memory + i * CHUNK_SIZE;
 		if (copy->from && vd_io_descriptor(vd_disk_io(copy->from)) >= 0)
 			posix_fadvise(vd_io_descriptor(vd_disk_io(copy->from)), 0, 0,
 				      POSIX_FADV_SEQUENTIAL);

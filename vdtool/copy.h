@@ -16,6 +16,7 @@ struct tool_copy {
 	struct vd_disk *from; /**< NULL: stdin */
 	struct vd_disk *to;   /**< NULL: stdout */
 	uint64_t size;        /**< bytes of the source */
+	bool is_unsynced;     /**< the target won't be synced: no need to begin with that early */
 	struct tool_progress *progress;
 	uint64_t bytes_written, bytes_shared; /**< what came of it */
 	bool has_failed_at_source;            /**< whom the error is about */

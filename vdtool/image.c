@@ -26,14 +26,16 @@ int tool_image_open(struct vd_disk **out, const char *path, const struct tool_ar
 	return vd_disk_open(out, path, &opts, err);
 }
 
-int tool_image_create(const char *path, const struct vd_create_opts *opts, struct vd_error *err)
+int tool_image_create(const char *path, const struct vd_create_opts *opts, bool is_unsynced,
+		      struct vd_error *err)
 {
 	sigset_t all, old;
 	struct vd_io *io;
 	int rc;
 
 	if (!opts->parent) {
-		rc = vd_io_open_file(&io, path, VD_IO_CREATE, err);
+		rc = vd_io_open_file(&io, path, VD_IO_CREATE | (is_unsynced ? VD_IO_NO_SYNC : 0),
+				     err);
 		if (rc)
 			return rc;
 		rc = vd_disk_create_io(io, opts, err);

@@ -16,7 +16,8 @@ int tool_image_open(struct vd_disk **out, const char *path, const struct tool_ar
 		    uint32_t flags, struct vd_error *err);
 /** Make the image at `path`, which is the temporary one: no file of another name is left behind if
  * a signal ends us in between. */
-int tool_image_create(const char *path, const struct vd_create_opts *opts, struct vd_error *err);
+int tool_image_create(const char *path, const struct vd_create_opts *opts, bool is_unsynced,
+		      struct vd_error *err);
 /** Close after writing: an error means that data is lost. Says so; returns an exit code. */
 int tool_image_close(struct vd_disk *disk, const char *path);
 /** The range of --offset and --length (default: all). Returns an exit code, after saying. */

@@ -211,7 +211,7 @@ static int rename_new(void)
 	return unlinkat(folder_fd, temp_name, 0);
 }
 
-int tool_temp_commit(void)
+static int give_name(void)
 {
 	sigset_t all, old;
 	int rc, sys_errno;
@@ -230,6 +230,23 @@ int tool_temp_commit(void)
 		return tool_say(TOOL_FAILED, final_path, "can't be named so: %s",
 				strerror(sys_errno));
 	}
+	return TOOL_DONE;
+}
+
+int tool_temp_commit_unsynced(void)
+{
+	int exit_code = give_name();
+
+	forget();
+	return exit_code;
+}
+
+int tool_temp_commit(void)
+{
+	int rc, sys_errno, exit_code = give_name();
+
+	if (exit_code)
+		return exit_code;
 	rc = fsync(folder_fd);
 	sys_errno = errno;
 	forget();

@@ -26,6 +26,8 @@ int tool_temp_begin(const char *path, bool may_replace);
 const char *tool_temp_path(void);
 /** Give the file its name, and make that durable. Returns an exit code, after saying. */
 int tool_temp_commit(void);
+/** Give it its name, and leave the rest to the kernel: a crash may undo it. */
+int tool_temp_commit_unsynced(void);
 /** Remove it, if there is one. */
 void tool_temp_abandon(void);
 

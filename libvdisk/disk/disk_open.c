@@ -10,7 +10,7 @@
 
 #define KNOWN_FLAGS                                                                                \
 	(VD_OPEN_WRITE | VD_OPEN_LOOK | VD_OPEN_NO_PARENTS | VD_OPEN_DIRECT | VD_OPEN_NO_LOCK |    \
-	 VD_OPEN_TRY_PARENTS)
+	 VD_OPEN_TRY_PARENTS | VD_OPEN_NO_SYNC)
 #define LOOK_TRIES 10 /* with pauses of 1 ms, 2 ms ... 512 ms in between */
 
 const char *vd_disk_type_name(enum vd_disk_type type)
@@ -63,7 +63,8 @@ int vd_disk_open_store(struct vd_io **out, const char *path, const struct vd_ope
 		       struct vd_error *err)
 {
 	uint32_t flags = (opts->flags & VD_OPEN_WRITE ? VD_IO_WRITE : 0) |
-			 (opts->flags & VD_OPEN_DIRECT ? VD_IO_DIRECT : 0);
+			 (opts->flags & VD_OPEN_DIRECT ? VD_IO_DIRECT : 0) |
+			 (opts->flags & VD_OPEN_NO_SYNC ? VD_IO_NO_SYNC : 0);
 
 	return vd_io_open_file(out, path, flags, err);
 }

@@ -161,6 +161,7 @@ struct vd_file {
 	_Atomic int odd_fd; /* the same file without O_DIRECT, opened when needed; else -1 */
 	bool is_device;
 	bool is_direct;
+	bool is_unsynced; /* the owner doesn't care for a crash */
 	enum vd_io_lock lock;
 };
 int vd_file_punch(void *state, uint64_t offset, uint64_t len);

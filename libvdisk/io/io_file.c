@@ -53,6 +53,8 @@ static int file_sync(void *state)
 {
 	const struct vd_file *file = state;
 
+	if (file->is_unsynced)
+		return 0;
 	return fdatasync(file->fd) ? -errno : 0;
 }
 
@@ -190,6 +192,7 @@ static int file_new(struct vd_io **out, int fd, const char *name, uint32_t flags
 	owned = -1;
 	atomic_init(&file->odd_fd, -1);
 	file->is_device = S_ISBLK(st.st_mode);
+	file->is_unsynced = flags & VD_IO_NO_SYNC;
 	ret = vd_io_new(&io, &file_ops, file, name, (flags & VD_IO_WRITE) != 0, err);
 	if (ret)
 		return ret;

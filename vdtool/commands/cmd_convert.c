@@ -151,7 +151,7 @@ static int create_target(struct job *job)
 		tool_note("%s: %" PRIu64 " bytes aren't whole sectors: the new disk has %" PRIu64,
 			  job->source, job->source_bytes, job->target_size);
 	opts.virtual_size = job->target_size;
-	if (tool_image_create(tool_temp_path(), &opts, &err))
+	if (tool_image_create(tool_temp_path(), &opts, args->is_set[OPT_NO_SYNC], &err))
 		return tool_fail(job->target, &err);
 	return TOOL_DONE;
 }
@@ -177,6 +177,7 @@ static int run_copy(struct job *job)
 	job->copy.from = job->from;
 	job->copy.size = job->size;
 	job->copy.progress = &progress;
+	job->copy.is_unsynced = job->args->is_set[OPT_NO_SYNC];
 	rc = tool_copy_run(&job->copy, &err);
 	tool_progress_end(&progress);
 	if (!rc)
@@ -224,16 +225,16 @@ static void fill_carry(struct job *job)
 
 static int convert_to_file(struct job *job)
 {
+	uint32_t unsynced = job->args->is_set[OPT_NO_SYNC] ? VD_OPEN_NO_SYNC : 0;
 	int exit_code = check_not_same(job);
 
 	fill_carry(job);
-
 	if (!exit_code)
 		exit_code = tool_temp_begin(job->target, job->args->is_set[OPT_FORCE]);
 	if (!exit_code)
 		exit_code = create_target(job);
 	if (!exit_code)
-		exit_code = open_target(job, &job->copy.to, VD_OPEN_WRITE);
+		exit_code = open_target(job, &job->copy.to, VD_OPEN_WRITE | unsynced);
 	if (!exit_code)
 		exit_code = run_copy(job);
 	if (!exit_code && !job->carry.to_sidecar)
@@ -241,7 +242,7 @@ static int convert_to_file(struct job *job)
 	if (job->copy.to) {
 		struct vd_disk *to = job->copy.to;
 
-		/* Closing syncs; what has failed already needn't be closed well. */
+		/* Closing syncs (or not: --no-sync); what has failed needn't be closed well. */
 		if (exit_code)
 			vd_disk_close(to, NULL);
 		else
@@ -252,7 +253,7 @@ static int convert_to_file(struct job *job)
 	if (exit_code)
 		tool_temp_abandon();
 	else
-		exit_code = tool_temp_commit();
+		exit_code = unsynced ? tool_temp_commit_unsynced() : tool_temp_commit();
 	if (!exit_code && job->carry.to_sidecar)
 		exit_code = tool_carry_beside(&job->carry);
 	return exit_code;

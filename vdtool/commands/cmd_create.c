@@ -121,7 +121,7 @@ int cmd_create(const struct tool_args *args)
 			return tool_usage(args->command, "SIZE 0: a disk has at least one sector");
 	}
 	exit_code = tool_temp_begin(path, args->is_set[OPT_FORCE]);
-	if (exit_code == TOOL_DONE && tool_image_create(tool_temp_path(), &opts, &err))
+	if (exit_code == TOOL_DONE && tool_image_create(tool_temp_path(), &opts, false, &err))
 		exit_code = tool_fail(path, &err);
 	has_items = !opts.format || strcmp(opts.format, VD_FORMAT_RAW) != 0;
 	if (exit_code == TOOL_DONE && args->is_set[OPT_HISTORY] && has_items)

@@ -98,10 +98,13 @@ void tool_help_print_command(const struct tool_command *command)
 		format_option(o, text, sizeof(text));
 		n_lines += is_two_lines(o, text, width) ? 2 : 1;
 	}
-	printf("Usage: vdtool %s %s%s\n", command->name, command->verbs ? "" : "[OPTIONS] ",
+	printf("Usage: vdtool %s %s%s", command->name, command->verbs ? "" : "[OPTIONS] ",
 	       command->operands);
-	printf("%c%s.\n%s", command->summary[0] & ~0x20, command->summary + 1,
-	       n_lines + 3 > SCREEN_HEIGHT ? "" : "\n");
+	if (n_lines + 2 > SCREEN_HEIGHT) /* one line for both, then */
+		printf("    %s\n", command->summary);
+	else
+		printf("\n%c%s.\n%s", command->summary[0] & ~0x20, command->summary + 1,
+		       n_lines + 3 > SCREEN_HEIGHT ? "" : "\n");
 	if (command->verbs) {
 		print_verbs(command);
 		return;

@@ -68,6 +68,10 @@ static const struct tool_option convert_options[] = {
     {OPT_SIZE, 0, VALUE_SIZE, "size", "SIZE", "size of the disk that comes on stdin",
      "Needed if SRC is - and a pipe: the size stands in the new image before its data."},
     {OPT_VERIFY, 0, VALUE_NONE, "verify", NULL, "compare with SRC before DST gets its name", NULL},
+    {OPT_NO_SYNC, 0, VALUE_NONE, "no-sync", NULL, "leave DST to the kernel, as cp and qemu-img do",
+     "Faster: vdtool ends while the kernel still writes. If the host crashes soon after, DST may "
+     "be "
+     "damaged, and an older one that --force has replaced is lost all the same."},
     PARENT_ROOT,
     UUID("disk id of DST (default: random)", NULL),
     FORCE,
@@ -191,9 +195,10 @@ const struct tool_command tool_commands[] = {
      map_options, cmd_map, NULL, NULL, false},
     {"convert", "SRC DST", 2, 2, "copy a disk into a new image",
      "Holes and zeros of the source take no space in the copy. - stands for stdin or stdout (raw). "
-     "The copy is written under a temporary name in its folder, synced, and then renamed; Ctrl-C "
-     "leaves nothing behind. The source never changes. A size that isn't a multiple of the sector "
-     "is rounded up with zeros, with a note. On file systems that can share extents, data isn't "
+     "The copy is written under a temporary name in its folder, synced (but see --no-sync), and "
+     "then renamed; Ctrl-C leaves nothing behind. The source never changes. A size that isn't a "
+     "multiple of the sector is rounded up with zeros, with a note. On file systems that can share "
+     "extents, data isn't "
      "copied but shared. Metadata travels along, with its history: into a VHDX, or "
      "the sidecar of other formats.",
      convert_options, cmd_convert, NULL, NULL, false},
@@ -265,8 +270,8 @@ const struct tool_command tool_commands[] = {
     {"compact", "IMAGE...", 1, -1, "make an image file smaller, also one in use",
      "Gives back blocks that hold nothing, moves what lies behind into the gaps, and cuts the "
      "file; "
-     "what a guest reads stays the same. Needs no second file and at most one block of extra "
-     "space. "
+     "what a guest reads stays the same. Needs no second file; beside "
+     "guests at most one block of extra space, else no more than that and the length of the log. "
      "An image that vdfuse(1) has open is compacted by that process, while it is in use; Ctrl-C "
      "cancels that. Stopping it at any time leaves a good image, and running it again goes on from "
      "there. What is reported as gained is space of the host, not only length of the file.",
@@ -283,7 +288,8 @@ const struct tool_command tool_commands[] = {
      "of MOUNTPOINT. Exit 5 while files of "
      "the mount are open.",
      tool_umount_options, cmd_umount, NULL, NULL, false},
-    {"ctl", "IMAGE [REQUEST]", 1, -1, "talk to the process that has the image open",
+    {"ctl", "IMAGE [REQUEST]", 1, -1,
+     "ask who has the image: status, detach, scrub, compact, cancel, generation, meta",
      "REQUEST is status (the default), detach, cancel, scrub, compact, generation (the head of a "
      "layout for compact --layout), or meta list, meta get FIELD, "
      "meta set FIELD=VALUE... Long work is followed to its end; Ctrl-C cancels it. scrub reads all "

@@ -31,6 +31,7 @@ enum tool_option_id {
 	OPT_SIZE,
 	OPT_BLOCKS,
 	OPT_VERIFY,
+	OPT_NO_SYNC,
 	OPT_STRICT,
 	OPT_OFFSET,
 	OPT_LENGTH,

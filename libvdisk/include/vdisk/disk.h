@@ -57,6 +57,9 @@ VD_API const char *vd_disk_type_name(enum vd_disk_type type);
 #define VD_OPEN_TRY_PARENTS                                                                        \
 	0x20u /**< for looking (not with VD_OPEN_WRITE): parents that can't be opened are left     \
 		 out, as with VD_OPEN_NO_PARENTS, and vd_disk_get_parent_error tells why */
+#define VD_OPEN_NO_SYNC                                                                            \
+	0x40u /**< nothing is ever synced: a flush promises nothing, and a crash of the host may   \
+		 spoil the whole image. For new files that can be made again. */
 
 /** Options of vd_disk_open. Start from VD_OPEN_OPTS_INIT; NULL means just that. */
 struct vd_open_opts {

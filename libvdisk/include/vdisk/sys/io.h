@@ -82,10 +82,11 @@ struct vd_io_ops {
 };
 
 /** What vd_io_open_file() and vd_io_open_fd() may do. */
-#define VD_IO_WRITE     0x1u /**< open for reading and writing; otherwise reading only */
-#define VD_IO_CREATE    0x2u /**< make the file (it must not exist); implies VD_IO_WRITE */
-#define VD_IO_DIRECT    0x4u /**< O_DIRECT; falls back, with a message, where it can't be had */
-#define VD_IO_NO_FOLLOW 0x8u /**< refuse a path whose last part is a symbolic link (VD_EDENIED) */
+#define VD_IO_WRITE     0x1u  /**< open for reading and writing; otherwise reading only */
+#define VD_IO_CREATE    0x2u  /**< make the file (it must not exist); implies VD_IO_WRITE */
+#define VD_IO_DIRECT    0x4u  /**< O_DIRECT; falls back, with a message, where it can't be had */
+#define VD_IO_NO_FOLLOW 0x8u  /**< refuse a path whose last part is a symbolic link (VD_EDENIED) */
+#define VD_IO_NO_SYNC   0x10u /**< vd_io_sync does nothing: for files that a crash may spoil */
 
 /**
  * Open a file or a block device. O_CLOEXEC always; never follows into a FIFO, socket, tty or
