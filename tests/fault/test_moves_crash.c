@@ -29,7 +29,8 @@
 /* What has to move. Of the steps, some 45 % are about space; where there are threads, all. */
 struct own {
 	unsigned min_moved, min_bitmaps;
-	bool is_foreign; /* with an unknown region and soft anchors, made by vhdxgen */
+	unsigned min_together; /* compactions that commit several copies at once */
+	bool is_foreign;       /* with an unknown region and soft anchors, made by vhdxgen */
 };
 
 static const struct powercut_life lives[] = {
@@ -97,13 +98,21 @@ static const struct powercut_life lives[] = {
      .n_steps = 24,
      .has_threads = true,
      .own = &(const struct own){.min_moved = 1}},
+    {.name = "moves, several in a commit",
+     .size = 12 * MIB,
+     .log = 8 << 20,
+     .windows = {{0, 12 * MIB}},
+     .n_steps = 40,
+     .discard_percent = 30,
+     .is_for_qemu = true,
+     .own = &(const struct own){.min_moved = 4, .min_together = 2}},
 };
 #define N_LIVES       (sizeof(lives) / sizeof(lives[0]))
 #define SPACE_PERCENT 45
 
 static struct scene_count count;
 static struct tally {
-	unsigned n_moved, n_bitmaps, n_dropped, n_punched, n_cut, n_compacted;
+	unsigned n_moved, n_bitmaps, n_dropped, n_punched, n_cut, n_compacted, n_together;
 } all_done;
 
 /* A region that nobody knows behind two gaps, and blocks that claim space without content. */
@@ -156,13 +165,41 @@ static bool is_expected(int ret)
 	return !ret || ret == VD_ENOENT || ret == VD_EEXIST || ret == VD_EBUSY;
 }
 
-static int compact(struct vd_disk *disk, uint64_t *random, struct vd_error *err)
+struct watched {
+	struct vd_disk *disk;
+	uint64_t n_syncs, n_copied; /* when a move was begun */
+	bool is_together; /* one was begun before what the last one copied was committed */
+};
+
+static int watch(void *user, const struct vd_compact_progress *progress)
 {
+	struct vd_disk_stats stats = {.size = sizeof(stats)};
+	struct watched *watched = user;
+
+	vd_disk_get_stats(watched->disk, &stats);
+	watched->is_together |=
+	    progress->bytes_copied > watched->n_copied && stats.n_syncs == watched->n_syncs;
+	watched->n_copied = progress->bytes_copied;
+	watched->n_syncs = stats.n_syncs;
+	return 0;
+}
+
+/* Beside nobody it may commit several moves at a time. */
+static int compact(struct powercut *cut, uint64_t *random, struct tally *tally,
+		   struct vd_error *err)
+{
+	struct watched watched = {.disk = cut->w.disk};
 	struct vd_compact_opts opts = VD_COMPACT_OPTS_INIT;
+	int ret;
 
 	opts.level = (enum vd_compact_level)(1 + rnd_below(random, 3));
 	opts.flags = rnd_below(random, 2) ? VD_COMPACT_ZERO_SCAN : 0;
-	return vd_compact(disk, &opts, NULL, err);
+	opts.flags |= cut->had_threads ? 0 : VD_COMPACT_ALONE;
+	opts.progress = watch;
+	opts.user = &watched;
+	ret = vd_compact(cut->w.disk, &opts, NULL, err);
+	tally->n_together += watched.is_together;
+	return ret;
 }
 
 static int move_one(struct vd_disk *disk, const struct uses *uses, uint64_t file_size,
@@ -195,6 +232,35 @@ static bool blank(struct powercut *cut, uint64_t block, bool is_whole)
 			: workload_blank(&cut->w, start + 65536, 131072);
 }
 
+/* Every block holds something, then those that lie in front go: the others have to move. */
+static int free_the_front(struct powercut *cut, struct vd_error *err)
+{
+	struct vd_disk *disk = cut->w.disk;
+	struct uses uses = {.n = 0};
+	uint64_t n = 0, first = UINT64_MAX;
+	int ret;
+
+	for (uint64_t at = 0; at < cut->life->size; at += cut->block) {
+		if (!workload_write(&cut->w, at + 8192, 4096))
+			return VD_EIO;
+	}
+	ret = vd_disk_list_use(disk, gather, &uses, err);
+	for (size_t i = 0; i < uses.n; i++) {
+		if (uses.range[i].use == VD_USE_BLOCK && uses.range[i].offset < first)
+			first = uses.range[i].offset;
+	}
+	for (size_t i = 0; i < uses.n && is_expected(ret); i++) {
+		const struct vd_use_range *use = &uses.range[i];
+
+		if (use->use != VD_USE_BLOCK || use->offset >= first + cut->life->size / 2)
+			continue;
+		if (!blank(cut, use->number, true))
+			return VD_EIO;
+		ret = vd_disk_drop_block(disk, use->number, VD_DROP_ZERO, 1000, &n, err);
+	}
+	return is_expected(ret) ? 0 : ret;
+}
+
 static bool space_step(struct powercut *cut, uint64_t *random, struct tally *tally)
 {
 	struct vd_space_info info = {.size = sizeof(info)};
@@ -202,6 +268,7 @@ static bool space_step(struct powercut *cut, uint64_t *random, struct tally *tal
 	struct vd_disk *disk = cut->w.disk;
 	struct uses uses = {.n = 0};
 	const struct vd_use_range *use = uses.range;
+	const struct own *own = cut->life->own;
 	uint64_t n = 0, dice = rnd_below(random, 100);
 	int ret = vd_disk_list_use(disk, gather, &uses, &err);
 
@@ -224,11 +291,13 @@ static bool space_step(struct powercut *cut, uint64_t *random, struct tally *tal
 		ret = vd_disk_punch_block(disk, use->number, 4096, 1000, &n, &err);
 		ret = ret == VD_EUNSUPPORTED ? 0 : ret;
 		tally->n_punched += n != 0;
-	} else if (!ret && dice < 90) {
+	} else if (!ret && dice < 90 && !own->min_together) {
 		ret = vd_disk_cut(disk, 0, &n, &err);
 		tally->n_cut += n < info.file_size;
 	} else if (!ret) {
-		ret = compact(disk, random, &err);
+		ret = own->min_together ? free_the_front(cut, &err) : 0;
+		if (!ret)
+			ret = compact(cut, random, tally, &err);
 		tally->n_compacted += !ret;
 	}
 	if (!is_expected(ret))
@@ -291,6 +360,7 @@ static void add_up(const struct tally *tally)
 	all_done.n_punched += tally->n_punched;
 	all_done.n_cut += tally->n_cut;
 	all_done.n_compacted += tally->n_compacted;
+	all_done.n_together += tally->n_together;
 }
 
 static uint64_t n_states_in_all(void)
@@ -309,7 +379,7 @@ static void test_life(void **state)
 	const struct powercut_life *life = *state;
 	const struct own *own = life->own;
 	uint64_t number = (uint64_t)(life - lives), random = number + 4000;
-	struct tally tally = {0, 0, 0, 0, 0, 0};
+	struct tally tally = {.n_moved = 0};
 	struct powercut cut;
 
 	powercut_begin(&cut, life, number + 71);
@@ -321,10 +391,12 @@ static void test_life(void **state)
 	powercut_record(&cut, random);
 	powercut_stop(&cut, life->has_threads ? run_threads(&cut, &random, &tally)
 					      : run_steps(&cut, &random, &tally));
-	print_message("%s: %u moved, %u bitmaps, %u dropped, %u punched, %u cut, %u compacted\n",
+	print_message("%s: %u moved, %u bitmaps, %u dropped, %u punched, %u cut, %u compacted, "
+		      "%u with several moves in a commit\n",
 		      life->name, tally.n_moved, tally.n_bitmaps, tally.n_dropped, tally.n_punched,
-		      tally.n_cut, tally.n_compacted);
+		      tally.n_cut, tally.n_compacted, tally.n_together);
 	assert_true(tally.n_moved >= own->min_moved && tally.n_bitmaps >= own->min_bitmaps);
+	assert_true(tally.n_together >= own->min_together);
 	add_up(&tally);
 	powercut_walk(&cut, n_states_wanted(), &count);
 	powercut_end(&cut);
@@ -335,7 +407,8 @@ static void test_enough_states(void **state)
 	(void)state;
 	/* The lives without threads do this much, and do it each time. */
 	assert_true(all_done.n_moved >= 35 && all_done.n_bitmaps >= 5 && all_done.n_dropped >= 5 &&
-		    all_done.n_punched >= 5 && all_done.n_cut >= 8 && all_done.n_compacted >= 5);
+		    all_done.n_punched >= 5 && all_done.n_cut >= 8 && all_done.n_compacted >= 5 &&
+		    all_done.n_together >= 4);
 	powercut_count(&count, "power cuts while blocks move", n_states_in_all(), 80);
 }
 

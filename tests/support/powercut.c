@@ -101,7 +101,7 @@ void powercut_make_image(struct powercut *cut)
 	struct vd_io *io = store_io(cut->before, true);
 
 	create.type = cut->life->type;
-	create.log_size = (uint32_t)MIB;
+	create.log_size = cut->life->log ? cut->life->log : (uint32_t)MIB;
 	create.parent = cut->parent;
 	create.parent_roots = cut->w.opts.parent_roots;
 	create.n_parent_roots = cut->w.opts.n_parent_roots;

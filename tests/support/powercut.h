@@ -38,7 +38,7 @@
 struct powercut_life {
 	const char *name;
 	enum vd_disk_type type;
-	uint32_t sector, block; /* 0: 512, 1 MiB */
+	uint32_t sector, block, log; /* 0: 512, 1 MiB, 1 MiB */
 	uint64_t size;
 	struct window windows[POWERCUT_MAX_WINDOWS]; /* to the first without length */
 	unsigned n_steps;

@@ -189,6 +189,16 @@ static int rec_next_data(void *state, uint64_t offset, uint64_t *start, uint64_t
 	return store_next_data(((struct record *)state)->store, offset, start, end) ? 0 : -ENXIO;
 }
 
+static int rec_allocated(void *state, uint64_t *bytes)
+{
+	uint64_t start, end = 0;
+
+	*bytes = 0;
+	while (store_next_data(((struct record *)state)->store, end, &start, &end))
+		*bytes += end - start;
+	return 0;
+}
+
 static void rec_close(void *state)
 {
 	(void)state;
@@ -207,6 +217,7 @@ struct vd_io *record_io(struct record *record)
 	    .punch = rec_punch,
 	    .zero = rec_zero,
 	    .next_data = rec_next_data,
+	    .allocated = rec_allocated,
 	};
 	struct vd_io *io = NULL;
 
