@@ -118,13 +118,6 @@ static uint64_t n_states_in_all(void)
 	return powercut_n_states(5000);
 }
 
-static uint64_t n_states_wanted(void)
-{
-	uint64_t share = n_states_in_all() / N_LIVES + 1;
-
-	return share + share / 50; /* a life may offer a few less than asked for */
-}
-
 static bool run_steps(struct powercut *cut)
 {
 	struct powercut_threads threads = {.n = 4, .n_steps = 40};
@@ -150,7 +143,7 @@ static void test_life(void **state)
 	powercut_make_image(&cut);
 	powercut_record(&cut, number + 1000);
 	powercut_stop(&cut, run_steps(&cut));
-	powercut_walk(&cut, n_states_wanted(), &count);
+	powercut_walk(&cut, powercut_share(n_states_in_all(), N_LIVES), &count);
 	powercut_end(&cut);
 }
 

@@ -240,7 +240,7 @@ static void test_life(void **state)
 		      items->n_moments - 1, n_moves - moves_before);
 	cut.also = may_show;
 	cut.also_user = items;
-	powercut_walk(&cut, n_states_in_all() / N_LIVES + 1, &count);
+	powercut_walk(&cut, powercut_share(n_states_in_all(), N_LIVES), &count);
 	powercut_end(&cut);
 	item_life_end(items);
 	free(items);

@@ -309,7 +309,7 @@ static void test_edits(void **state)
 	powercut_stop(&cut, true);
 	cut.also = may_show;
 	cut.also_user = &seen;
-	powercut_walk(&cut, powercut_n_states(0), &count);
+	powercut_walk(&cut, powercut_share(powercut_n_states(0), 1), &count);
 	powercut_end(&cut);
 	check_count(&seen);
 	for (size_t i = 0; i < seen.n; i++)

@@ -368,12 +368,6 @@ static uint64_t n_states_in_all(void)
 	return powercut_n_states(5000);
 }
 
-/* Behind the last sync of a recording there is nothing to cut: ask for a little more. */
-static uint64_t n_states_wanted(void)
-{
-	return n_states_in_all() * 33 / 32 / N_LIVES + 1;
-}
-
 static void test_life(void **state)
 {
 	const struct powercut_life *life = *state;
@@ -398,7 +392,7 @@ static void test_life(void **state)
 	assert_true(tally.n_moved >= own->min_moved && tally.n_bitmaps >= own->min_bitmaps);
 	assert_true(tally.n_together >= own->min_together);
 	add_up(&tally);
-	powercut_walk(&cut, n_states_wanted(), &count);
+	powercut_walk(&cut, powercut_share(n_states_in_all(), N_LIVES), &count);
 	powercut_end(&cut);
 }
 

@@ -251,6 +251,11 @@ uint64_t powercut_n_states(uint64_t usual)
 	return wanted && *wanted ? strtoull(wanted, NULL, 10) : usual;
 }
 
+uint64_t powercut_share(uint64_t n_states, size_t n_lives)
+{
+	return n_states * 33 / 32 / n_lives + 1;
+}
+
 void powercut_count(const struct scene_count *count, const char *what, uint64_t min_states,
 		    uint64_t min_qemu)
 {

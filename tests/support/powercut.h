@@ -99,6 +99,9 @@ bool powercut_join_threads(struct powercut_threads *threads, struct powercut *cu
 
 /** How many states all lives together are to come to: VD_CRASH_STATES, or else that many. */
 uint64_t powercut_n_states(uint64_t usual);
+/** What to ask of each of n lives, so that they come to that: a little more than its share, since
+ *  behind the last sync of a recording there is nothing to cut. */
+uint64_t powercut_share(uint64_t n_states, size_t n_lives);
 /** A crash test that crashed nothing proves nothing: fails if that was little, prints the lines
  *  that are counted, which begin with `what`. */
 void powercut_count(const struct scene_count *count, const char *what, uint64_t min_states,
