@@ -267,3 +267,21 @@ struct vd_record *tool_record_copy(struct vd_meta *meta, size_t i)
 	copy->damage_text = r->damage_text ? texts[3] : NULL;
 	return copy;
 }
+
+int tool_extract_to_fd(void *user, const void *buf, size_t len, struct vd_error *err)
+{
+	int failed = tool_write_fd(*(int *)user, buf, len);
+
+	return failed ? vd_error_set(err, vd_code_from_errno(failed), failed, VD_NO_OFFSET, "%s",
+				     strerror(failed))
+		      : 0;
+}
+
+int tool_extract_nowhere(void *user, const void *buf, size_t len, struct vd_error *err)
+{
+	(void)user;
+	(void)buf;
+	(void)len;
+	(void)err;
+	return 0;
+}

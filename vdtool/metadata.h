@@ -86,6 +86,10 @@ int tool_attach(struct vd_meta *meta, const char *kind, const char *name, const 
 void tool_warn_of_secrets(const char *file, const struct tool_attached *seen);
 /** The next bytes of it, as a vd_source_fn gives them. `user`: a struct tool_attached. */
 int64_t tool_attached_read(void *user, void *buf, size_t len, struct vd_error *err);
+/** For vd_meta_extract: to the descriptor that `user`, an int *, points at; or only to see whether
+ *  it can be read. */
+int tool_extract_to_fd(void *user, const void *buf, size_t len, struct vd_error *err);
+int tool_extract_nowhere(void *user, const void *buf, size_t len, struct vd_error *err);
 /** By the end of the name; "application/octet-stream" if unknown. */
 const char *tool_media_type(const char *name);
 /** A relative path without empty parts, "." or "..". */

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,4 +240,16 @@ void metabox_put_item(struct metabox *box, const char *key, const void *bytes, u
 
 	metabox_key_id(key, change.id);
 	OK(box, vd_disk_change_items(box->disk, &change, 1, &box->err));
+}
+
+void metabox_seal(uint8_t *item, uint32_t len)
+{
+	uint8_t input[4096];
+	uint32_t head = (uint32_t)(item[10] | item[11] << 8);
+
+	crypto_generichash(item + 48, 32, item + head, len - head, NULL, 0);
+	memcpy(item + 80, item + 48, 32);
+	memcpy(input, item, 120);
+	memcpy(input + 120, item + 152, head - 152);
+	crypto_generichash(item + 120, 32, input, head - 32, NULL, 0);
 }

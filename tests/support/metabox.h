@@ -49,6 +49,8 @@ uint8_t *metabox_item(struct metabox *box, const char *key, struct vd_item *item
 /** Put an item under the id of a key, past the metadata layer. */
 void metabox_put_item(struct metabox *box, const char *key, const void *bytes, uint32_t len,
 		      uint32_t flags);
+/** Make the digests of an item of one part, which isn't deflated, right again. */
+void metabox_seal(uint8_t *item, uint32_t len);
 void metabox_key_id(const char *key, uint8_t id[16]);
 
 #endif

@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,19 +60,6 @@ static void test_parts_of_another_length_or_scope_make_facts_stale(void **state)
 	metabox_close(&box);
 }
 
-/* Make the digests of an item of one part right again, its content not being deflated. */
-static void seal(uint8_t *item, uint32_t len)
-{
-	uint8_t input[4096];
-	uint32_t head = (uint32_t)(item[10] | item[11] << 8);
-
-	crypto_generichash(item + 48, 32, item + head, len - head, NULL, 0);
-	memcpy(item + 80, item + 48, 32);
-	memcpy(input, item, 120);
-	memcpy(input + 120, item + 152, head - 152);
-	crypto_generichash(item + 120, 32, input, head - 32, NULL, 0);
-}
-
 static void add_to(uint8_t *at, uint32_t n)
 {
 	struct vd_le32 le;
@@ -101,7 +87,7 @@ static void test_an_item_belongs_to_one_record_only(void **state)
 	add_to(entry - 64 + 8, 1); /* entries */
 	for (int at = 24; at <= 40; at += 8)
 		add_to(more + at, 72); /* lengths: the part's, raw and stored, and the whole's */
-	seal(more, item.length + 72);
+	metabox_seal(more, item.length + 72);
 	metabox_edit(&box);
 	metabox_put_item(&box, "facts", more, item.length + 72, item.flags);
 	free(more);

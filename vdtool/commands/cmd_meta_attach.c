@@ -358,15 +358,6 @@ int cmd_meta_attach(const struct tool_args *args)
 
 /* ---- extract ---- */
 
-static int to_fd(void *user, const void *buf, size_t len, struct vd_error *err)
-{
-	int failed = tool_write_fd(*(int *)user, buf, len);
-
-	return failed ? vd_error_set(err, vd_code_from_errno(failed), failed, VD_NO_OFFSET, "%s",
-				     strerror(failed))
-		      : 0;
-}
-
 /** Into a file that appears whole or not at all. */
 static int extract_to_file(struct vd_meta *meta, const struct tool_args *args, const char *file)
 {
@@ -382,7 +373,7 @@ static int extract_to_file(struct vd_meta *meta, const struct tool_args *args, c
 		exit_code =
 		    tool_say(tool_exit_for(vd_code_from_errno(errno)), file, "%s", strerror(errno));
 	} else {
-		rc = vd_meta_extract(meta, args->operands[1], to_fd, &fd, &err);
+		rc = vd_meta_extract(meta, args->operands[1], tool_extract_to_fd, &fd, &err);
 		if (rc)
 			exit_code = tool_fail(path, &err);
 		else if (fsync(fd) != 0)
@@ -413,7 +404,7 @@ int cmd_meta_extract(const struct tool_args *args)
 		return tool_fail(path, &err);
 	if (strcmp(file, "-") != 0)
 		exit_code = extract_to_file(vd_image_meta(image), args, file);
-	else if (vd_meta_extract(vd_image_meta(image), name, to_fd, &fd, &err))
+	else if (vd_meta_extract(vd_image_meta(image), name, tool_extract_to_fd, &fd, &err))
 		exit_code =
 		    err.sys_errno == EPIPE ? tool_stdout_failed(EPIPE) : tool_fail(path, &err);
 	vd_image_close(image, NULL);

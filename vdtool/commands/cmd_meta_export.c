@@ -90,15 +90,6 @@ static int export_document(struct exporting *e, const struct vd_record *r)
 	return exit_code;
 }
 
-static int to_fd(void *user, const void *buf, size_t len, struct vd_error *err)
-{
-	int failed = tool_write_fd(*(int *)user, buf, len);
-
-	return failed ? vd_error_set(err, vd_code_from_errno(failed), failed, VD_NO_OFFSET, "%s",
-				     strerror(failed))
-		      : 0;
-}
-
 /** Under its own name beneath attachments/, or under a number where that can't be. */
 static int new_attachment(struct exporting *e, const char *name, char *file, size_t size)
 {
@@ -120,7 +111,7 @@ static int export_attachment(struct exporting *e, const struct vd_record *r)
 
 	if (fd < 0)
 		return write_failed(e, file, -fd);
-	rc = vd_meta_extract(e->meta, r->name, to_fd, &fd, &err);
+	rc = vd_meta_extract(e->meta, r->name, tool_extract_to_fd, &fd, &err);
 	exit_code = finish_file(e, file, fd);
 	if (rc) {
 		/* Part of a file isn't the file. */
