@@ -38,10 +38,12 @@ expect 6 "$V" meta diff a.vhdx b.vhdx
 harmless out
 expect 0 "$V" meta export a.vhdx "dir"
 # A document on a terminal is made harmless, into a pipe it is exact.
-if command -v script >/dev/null; then
+if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
 	script -qec "$V meta get a.vhdx content" /dev/null </dev/null | tr -d '\r' >tty
 	harmless tty
 	grep -qF 'evil\x9b31m' tty || fail "on the terminal"
+else
+	echo "a terminal: left out, there are none here"
 fi
 "$V" meta get a.vhdx content | grep -q "$c1" || fail "not exact in a pipe"
 

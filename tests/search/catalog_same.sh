@@ -184,7 +184,7 @@ cp c.db 'shut ?#%41/c.db'
 chmod 755 "$T"
 chmod 644 shut*/c.db
 chmod 555 shut*
-if "${drop[@]}" "$V" --version >/dev/null 2>&1 && "${drop[@]}" test -r shut*/c.db; then
+if "${drop[@]}" "$V" --version >/dev/null 2>&1 && "${drop[@]}" test -r "$T"/shut*/c.db; then
 	expect 0 "${drop[@]}" "$V" search --catalog shut*/c.db tag:new
 	[ "$(wc -l <out)" = "$("$V" search -q --count --catalog c.db tag:new)" ] || fail "a reader finds less"
 	expect 0 "${drop[@]}" "$V" catalog status --catalog shut*/c.db

@@ -52,11 +52,14 @@ cmp want have || fail "--print0"
 "$V" search tag:web n --exec printf '%s\0' {} | tr '\n' '@' | tr '\0' '\n' | LC_ALL=C sort >have
 cmp want have || fail "--exec"
 [ ! -e owned ] && [ ! -e n/owned ] || fail "a name was run"
-if command -v script >/dev/null; then
+if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
 	for how in "" --print0 --json; do
 		script -qec "stty cols 60; $V search $how tag:web n" /dev/null </dev/null | tr -d '\r\0' >tty
+		[ -s tty ] || fail "nothing on the terminal: $how"
 		harmless tty
 	done
+else
+	echo "a terminal: left out, there are none here"
 fi
 for name in "${names[@]}"; do
 	echo vhdxfile >"n/$name"
