@@ -7,8 +7,10 @@
 . "$(dirname "$0")/../support/mounts.sh"
 need_loop
 need jq fio mkfs.ext4 mkfs.xfs mkntfs ntfs-3g ntfsfix xfs_repair e2fsck fstrim sfdisk qemu-img
-n_files=16 file_mb=4 seconds=600
-[ -z "${VD_LONG:-}" ] || { n_files=96 file_mb=4; }
+n_files=16 file_mb=4 more=0 seconds=600
+[ -z "${VD_LONG:-}" ] || n_files=96 more=320
+# A size in MiB, of which each file system gets more where there is more to be kept.
+mb() { echo $(($1 + ${2:-1} * more))M; }
 
 length() { stat -c %s "$1"; }
 space() { echo $(($(stat -c %b "$1") * 512)); }
@@ -112,10 +114,10 @@ finish()
 }
 loads=()
 
-for item in xfs:320M ntfs:160M; do
+for item in xfs:320 ntfs:160; do
 	fs=${item%:*}
 	has_kernel "$fs" || { echo "left out: the kernel has no $fs" && continue; }
-	$V create a.vhdx "${item#*:}" --block-size 1M -q
+	$V create a.vhdx "$(mb "${item#*:}")" --block-size 1M -q
 	begin a.vhdx -o rw
 	attach "$M/disk"
 	make_fs "$fs" "$loop"
@@ -132,9 +134,9 @@ done
 
 # Two partitions, both in use.
 if has_kernel xfs; then
-	$V create a.vhdx 460M --block-size 1M -q
+	$V create a.vhdx $(mb 460 2) --block-size 1M -q
 	begin a.vhdx -o rw
-	printf 'label: gpt\nstart=2048, size=128M\nsize=320M\n' | sfdisk -q "$M/disk" >/dev/null 2>&1
+	printf 'label: gpt\nstart=2048, size=%s\nsize=%s\n' "$(mb 128)" "$(mb 320)" | sfdisk -q "$M/disk" >/dev/null 2>&1
 	wait_for test -e "$M/p2"
 	attach "$M/p1"
 	first=$loop
@@ -165,7 +167,7 @@ if has_kernel xfs; then
 fi
 
 # A child: what it gives back of its own never shows what its parent has there.
-$V create parent.vhdx 200M --block-size 1M -q
+$V create parent.vhdx $(mb 200) --block-size 1M -q
 begin parent.vhdx -o rw
 attach "$M/disk"
 make_fs ext4 "$loop"
