@@ -170,12 +170,12 @@ static int look_at_mask(struct hook *hook, enum hook_call call, uint64_t offset,
 	sigset_t mask;
 
 	(void)call, (void)offset, (void)len;
+	usleep(200); /* so that all of them come to look */
 	if (pthread_equal(pthread_self(), s->caller))
 		return 0;
 	s->n_others++;
 	pthread_sigmask(SIG_SETMASK, NULL, &mask);
 	s->n_open += !sigismember(&mask, SIGTERM) || !sigismember(&mask, SIGUSR1);
-	usleep(200); /* so that all of them come to look */
 	return 0;
 }
 
@@ -204,7 +204,9 @@ static void its_threads_take_no_signals(void **state)
 	for (uint64_t i = 0; i < N_BLOCKS; i++)
 		assert_int_equal(vd_disk_write(disk, buf, PAGE, i * MIB, NULL), 0);
 	opts.flags = VD_COMPACT_ZERO_SCAN | VD_COMPACT_DRY_RUN;
-	assert_int_equal(vd_compact(disk, &opts, NULL, NULL), 0);
+	/* The caller alone may have looked at all of it. */
+	for (int i = 0; i < 500 && !signals.n_others; i++)
+		assert_int_equal(vd_compact(disk, &opts, NULL, NULL), 0);
 	pthread_sigmask(SIG_SETMASK, NULL, &mask);
 	assert_false(sigismember(&mask, SIGTERM));
 	assert_true(signals.n_others > 0 || sysconf(_SC_NPROCESSORS_ONLN) < 2);
